@@ -1,0 +1,1 @@
+int peermill_kernels_version(void);
