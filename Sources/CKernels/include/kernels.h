@@ -1,1 +1,69 @@
-int peermill_kernels_version(void);
+// The reproducible kernels: the same bits on every instruction set.
+//
+// Rules that every kernel keeps: vectors lie across outputs, never across a reduction; an output is one chain of fused
+// multiply-adds in one fixed order from zero; where a reduction must lie along the vector, it is 16 virtual lanes by index
+// modulo 16, each a chain, and then the tree (l, l+8), (l, l+4), (l, l+2), (l, l+1). Contraction is off, libm is not called
+// (but for its exact fmaf where there is no instruction), subnormals are kept.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+// Raised with any change of an order or a polynomial. Only results of equal versions are compared.
+#define PEERMILL_NUMERICS 1
+
+typedef enum { pm_store = 0, pm_bias = 1, pm_bias_relu = 2, pm_descend = 3 } pm_epilogue;
+
+// C[m,n] = sum over s2, s1, k of A(m,k) B(k,n), in that order of loops.
+// A(m,k) = a[m*a_row + k*a_step + s1*a_s1 + s2*a_s2]; B(k,n) = b[k*b_row + n + s1*b_s1 + s2*b_s2]. Strides in floats.
+typedef struct {
+  ptrdiff_t a_row, a_step, b_row, c_row;
+  ptrdiff_t depth, s1, s2, a_s1, a_s2, b_s1, b_s2;
+  int accumulate;        // begin from C instead of zero
+  int epilogue;          // what becomes of the sums; pm_descend: C -= rate * sum
+  float rate;
+  const float *bias;     // n values, for pm_bias and pm_bias_relu
+} pm_product_shape;
+
+typedef struct {
+  const char *name;
+  // columns: a multiple of 16. transposed: A's rows are neighbours (a_row 1), else a_step is 1.
+  void (*product)(int transposed, ptrdiff_t rows, ptrdiff_t columns, const pm_product_shape *shape, const float *a,
+                  const float *b, float *c);
+  // dx[b,k] = sum over n of dy[b,n] w[k,n], lanes and tree. n: a multiple of 16.
+  void (*dots)(ptrdiff_t batch, ptrdiff_t inputs, ptrdiff_t n, const float *dy, ptrdiff_t dy_row, const float *w,
+               ptrdiff_t w_row, float *dx, ptrdiff_t dx_row);
+  // Max-pool 2x2 of n images [2h, 2w, c] into [h, w, c]; which of the four was the (first) largest goes to index.
+  void (*pool)(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, const float *y, float *out, ptrdiff_t out_row,
+               ptrdiff_t out_image, uint8_t *index);
+  // Its gradient; where masked, only where the pooled value is above 0 (a ReLU stood before). Adds column sums to db.
+  void (*pool_backward)(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, int masked, const float *pooled,
+                        ptrdiff_t p_row, ptrdiff_t p_image, const float *dp, ptrdiff_t dp_row, ptrdiff_t dp_image,
+                        const uint8_t *index, float *dy, ptrdiff_t dy_row, ptrdiff_t dy_image, float *db);
+  // Softmax cross-entropy over rows of `classes` in a stride of `row`: dz = (softmax - onehot) * scale where dz is not null;
+  // returns the sum of losses; counts rows whose first largest logit is the label.
+  double (*softmax_loss)(ptrdiff_t rows, ptrdiff_t classes, ptrdiff_t row, const float *z, const int32_t *labels, float *dz,
+                         float scale, ptrdiff_t *correct);
+  void (*relu_backward)(ptrdiff_t n, const float *y, float *dy);                    // n: a multiple of 16
+  void (*column_sums)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t row, const float *d, float *sums, int accumulate);
+  void (*descend)(ptrdiff_t n, float rate, const float *gradient, float *w);         // w -= rate * gradient
+  // v = momentum * v + gradient; w -= rate * v
+  void (*descend_with_momentum)(ptrdiff_t n, float rate, float momentum, const float *gradient, float *v, float *w);
+  void (*scale_bytes)(ptrdiff_t n, const uint8_t *bytes, float scale, float *out);   // out = bytes * scale
+  // sum += weight * round((w - g) * 2^fraction_bits); returns the number of elements refused (not finite, beyond the clip).
+  ptrdiff_t (*accumulate)(ptrdiff_t n, const float *w, const float *g, double scale, double clip, int64_t weight,
+                          int64_t *sum);
+  ptrdiff_t (*not_finite)(ptrdiff_t n, const float *w);                              // how many are not finite
+} pm_kernels;
+
+// The best set this processor has, or the one named ("avx512", "avx2", "plain"); null where it has not that one.
+const pm_kernels *pm_kernels_named(const char *name);
+const pm_kernels *pm_kernels_best(void);
+
+// out[c, r] = in[r, c]
+void pm_transpose(ptrdiff_t rows, ptrdiff_t columns, const float *in, ptrdiff_t in_row, float *out, ptrdiff_t out_row);
+// Zeroed memory on a boundary of 64 bytes, in huge pages where it is large and the system gives them; null where there is none.
+void *pm_allocate(size_t bytes);
+void pm_free(void *memory);
+// Natural logarithm and exponential in double by fixed polynomials: the same bits everywhere.
+double pm_log(double x);
+double pm_exp(double x);

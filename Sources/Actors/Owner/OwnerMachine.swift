@@ -1,0 +1,127 @@
+import Chain
+import ObjectStore
+import Runtime
+
+/// What a job's owner decides: what it asks for, whether the terms are what it asked for, when it pays, and when it is done.
+public struct OwnerMachine: Machine {
+  public struct Settings: Sendable {
+    public var key: SigningKey
+    public var coordinator: PublicKey
+    public var job: Job
+    public var arbiters: [PublicKey]
+    /// What it puts into the escrow when it comes up: at least the job's deposit.
+    public var deposit: Amount
+    public init(key: SigningKey, coordinator: PublicKey, job: Job, arbiters: [PublicKey], deposit: Amount) {
+      self.key = key
+      self.coordinator = coordinator
+      self.job = job
+      self.arbiters = arbiters
+      self.deposit = deposit
+    }
+  }
+  public enum Stage: Int, Sendable, Equatable { case asking, paying, waiting, opening, closing, done, refused }
+  static let retry = Duration.seconds(20)
+
+  let settings: Settings
+  public private(set) var stage = Stage.asking
+  public private(set) var job = Digest.zero
+  public private(set) var delivered: Delivered?
+  private var escrow: JobTerms?
+  private var credits = Amount.zero
+
+  public init(_ settings: Settings) { self.settings = settings }
+
+  public mutating func handle(_ input: Input, at now: Timestamp) -> [Effect<OwnerWork>] {
+    switch input {
+    case .started(let again):
+      return (again ? [] : [.transact(.deposit(settings.deposit))]) + ask()
+    case .message(.jobPrepared(let prepared), let sender) where sender == settings.coordinator:
+      return check(prepared, at: now)
+    case .message(.delivered(let delivered), let sender) where sender == settings.coordinator:
+      return open(delivered)
+    case .ledger(let event): return handle(event)
+    case .timer: return ask()
+    case .outcome(let outcome): return opened(outcome)
+    case .message, .heard: return []
+    }
+  }
+
+  /// The owner wants no more: the coordinator is told, and the ledger is, which no coordinator can prevent.
+  public static func cancellation(of job: Digest, coordinator: PublicKey) -> [Effect<OwnerWork>] {
+    [.send(.cancel(JobReference(job: job)), to: coordinator)]
+  }
+
+  /// Asks until the coordinator answers; then watches.
+  private func ask() -> [Effect<OwnerWork>] {
+    guard stage == .asking else { return [] }
+    return [
+      .send(.jobRequest(JobRequest(declaration: settings.job.wireBytes)), to: settings.coordinator),
+      .wake(after: Self.retry, timer: 1),
+    ]
+  }
+
+  /// Pays only for what it asked for: everything but the manifest is its own word, and the deposit fits the budget.
+  private mutating func check(_ prepared: JobPrepared, at now: Timestamp) -> [Effect<OwnerWork>] {
+    guard stage == .asking, let job = try? Job(wireBytes: prepared.declaration) else { return [] }
+    var asked = settings.job
+    asked.manifest = job.manifest
+    guard asked == job, prepared.manifest.root == job.manifest, prepared.manifest.entries.count == job.chunkCount else {
+      return []
+    }
+    self.job = job.digest
+    let terms = JobTerms(
+      for: job, digest: job.digest, owner: settings.key.publicKey, coordinator: settings.coordinator,
+      arbiters: settings.arbiters, finalDeadline: now + job.stop.deadline + job.market.unreceiptedWindow * 2,
+      manifest: prepared.manifest)
+    guard let deposit = terms.deposit, deposit <= job.market.budget else {
+      stage = .refused
+      return [.note(Milestone(.jobStopped, peer: settings.key.publicKey, count: StopReason.refused.rawValue))]
+    }
+    stage = .paying
+    escrow = terms
+    return [.follow(job: job.digest), .transact(.openJob(terms))]
+  }
+
+  private mutating func handle(_ event: LedgerEvent) -> [Effect<OwnerWork>] {
+    switch event.kind {
+    case .jobOpened(let terms) where terms.job == job:
+      if stage == .paying { stage = .waiting }
+      return []
+    case .jobClosed(let closed) where closed.job == job:
+      if stage == .closing { stage = .done }
+      return closed.refunded > .zero ? [.transact(.withdraw(closed.refunded))] : []
+    case .refunded(let refund) where refund.job == job && refund.owner == settings.key.publicKey:
+      return [.transact(.withdraw(refund.amount))]
+    case .rejected(let rejection) where rejection.sender == settings.key.publicKey:
+      return [.note(Milestone(.transactionRefused, peer: settings.key.publicKey, count: rejection.code.number))]
+    default: return []
+    }
+  }
+
+  private mutating func open(_ delivered: Delivered) -> [Effect<OwnerWork>] {
+    guard delivered.job == job, stage == .waiting else { return [] }
+    stage = .opening
+    self.delivered = delivered
+    return [.work(.open(delivered))]
+  }
+
+  private mutating func opened(_ outcome: Outcome) -> [Effect<OwnerWork>] {
+    guard stage == .opening else { return [] }
+    guard outcome.code == 0 else {
+      // Not what was promised, or not to be had: the coordinator says it again.
+      stage = .waiting
+      return []
+    }
+    stage = .closing
+    return [
+      .transact(.close(job: job)),
+      .note(
+        Milestone(.deliveryOpened, peer: settings.key.publicKey, round: delivered?.round ?? 0, digest: outcome.digest)),
+    ]
+  }
+}
+
+public enum OwnerWork: Equatable, Sendable {
+  /// Get the envelope, open it, compare the weights with what was promised.
+  case open(Delivered)
+}

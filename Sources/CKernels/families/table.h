@@ -1,0 +1,14 @@
+#include "vector.h"
+
+#include "product.h"
+
+#include "pooling.h"
+
+#include "loss.h"
+
+#include "elementwise.h"
+
+const pm_kernels TABLE = {NAME,          product,     dots,    pool,
+                          pool_backward, softmax_loss, relu_backward, column_sums,
+                          descend,       descend_with_momentum, scale_bytes, accumulate,
+                          not_finite};

@@ -1,0 +1,21 @@
+/// What is wrong with a model, its weights, its data or its training, in words that say where.
+public enum LearnError: Error, Equatable, Sendable, CustomStringConvertible {
+  case model(String)
+  case weights(String)
+  case data(String)
+  case training(String)
+  case aggregation(String)
+
+  public var description: String {
+    switch self {
+    case .model(let words): "the model: \(words)"
+    case .weights(let words): "the weights: \(words)"
+    case .data(let words): "the data: \(words)"
+    case .training(let words): "the training: \(words)"
+    case .aggregation(let words): "the aggregation: \(words)"
+    }
+  }
+}
+
+/// Raised with any change of an order or a polynomial. Only results of equal versions are compared.
+public let numericsVersion = 1
