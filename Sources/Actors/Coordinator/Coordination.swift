@@ -83,6 +83,8 @@ public struct Coordination: Machine {
   var deliveredAt: Timestamp?
   var delivery: Delivered?
   var isClosed = false
+  var refundableFrom = Timestamp.zero
+  var isRefunded = false
   var deliveryResends = 0
 
   public init(_ settings: Settings) {

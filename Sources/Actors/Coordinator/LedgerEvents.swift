@@ -13,7 +13,7 @@ extension Coordination {
       return committed(commitments, by: post.sender, at: now)
     case .beacon(let beacon) where beacon.topic == jobDigest && beacon.sender == me:
       return beaconDrawn(beacon.label, beacon.value, at: now)
-    case .answered(let answered) where answered.job == jobDigest: return answered(answered.slot, at: now)
+    case .answered(let summons) where summons.job == jobDigest: return answered(summons.slot, at: now)
     case .claimed(let claimed) where claimed.job == jobDigest: return claimOpened(claimed, at: now)
     case .paid(let paid) where paid.job == jobDigest:
       openClaims[paid.claim] = nil
@@ -24,10 +24,14 @@ extension Coordination {
     case .disputeEnded(let ended) where ended.job == jobDigest: return disputeEnded(ended, at: now)
     case .jobClosed(let closed) where closed.job == jobDigest:
       isClosed = true
+      refundableFrom = closed.refundableFrom
       switch phase {
       case .offering, .revealing, .running: return finish(.cancelled, at: now)
       default: return []
       }
+    case .refunded(let refund) where refund.job == jobDigest:
+      isRefunded = true
+      return []
     case .rejected(let rejection) where rejection.sender == me:
       return [.note(Milestone(.transactionRefused, peer: me, count: rejection.code.number))]
     default: return []

@@ -46,6 +46,7 @@ extension Coordination {
       task.round = round.number
       task.checkpoint = checkpoint
       task.slots = Array(slots[start..<min(start + Grants.limit, slots.count)])
+      task.nonces = task.slots.map { self.slots[$0].nonce }
       return [
         .send(.task(task), to: trainer),
         .note(Milestone(.taskSent, peer: trainer, round: round.number, count: task.slots.count)),
@@ -296,9 +297,9 @@ extension Coordination {
 
   mutating func evaluated(_ outcome: Outcome, at now: Timestamp) -> Effects {
     guard let index = history.firstIndex(where: { $0.round == outcome.round }) else { return [] }
-    history[index].correct = outcome.code == 0 ? Int(outcome.value) : 0
+    history[index].correct = outcome.code == 0 ? outcome.part : 0
     history[index].evaluated = outcome.count
-    history[index].loss = Double(outcome.slot) / 1e6
+    history[index].loss = outcome.value
     let summary = history[index]
     if best.map({ summary.accuracy > $0.accuracy }) ?? true { best = summary }
     var effects: Effects = [

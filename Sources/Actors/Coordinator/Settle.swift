@@ -48,7 +48,7 @@ extension Coordination {
   private var chosen: RoundSummary? { job.stop.deliversBest ? best ?? history.last : history.last }
 
   func deliverWork() -> Effect<CoordinatorWork> {
-    .work(.deliver(round: chosen?.round ?? job.firstRound - 1 + 1, weights: chosen?.checkpoint ?? checkpoint))
+    .work(.deliver(round: chosen?.round ?? job.firstRound, weights: chosen?.checkpoint ?? checkpoint))
   }
 
   mutating func sealed(_ outcome: Outcome, at now: Timestamp) -> Effects {
@@ -146,8 +146,8 @@ extension Coordination {
   /// closed: no money waits for anybody's goodwill.
   mutating func lookAtSettlement(at now: Timestamp) -> Effects {
     var effects: Effects = []
+    deliveryResends += 1
     if let delivery, !isClosed, let deliveredAt {
-      deliveryResends += 1
       if deliveryResends % 6 == 0 { effects.append(.send(.delivered(delivery), to: owner)) }
       if deliveryResends % 3 == 0 { effects += payAuditors() }
       if now - deliveredAt > .seconds(180), deliveryResends % 12 == 0 {
@@ -178,7 +178,10 @@ extension Coordination {
     }
     effects += giveReceipts(at: now)
     effects += lookAtDisputes(at: now)
-    if isClosed, phase == .settling, openClaims.isEmpty, disputes.isEmpty, unreceipted.isEmpty,
+    if isClosed, !isRefunded, now - refundableFrom > .seconds(60), deliveryResends % 12 == 5 {
+      effects.append(.transact(.refund(job: jobDigest)))
+    }
+    if isRefunded, phase == .settling, openClaims.isEmpty, disputes.isEmpty, unreceipted.isEmpty,
       receipted.allSatisfy(\.isClaimed),
       slots.allSatisfy({ $0.lease == nil })
     {

@@ -43,12 +43,15 @@ public struct RoundTask: Wire, Equatable {
   /// Digest of the global weights.
   public var checkpoint = Digest.zero
   public var slots: [Int] = []
+  /// Of the leases under which they are held.
+  public var nonces: [UInt64] = []
   public init() {}
   public mutating func fields(_ codec: inout Codec) throws(WireError) {
     try codec(1, &job)
     try codec(2, &round)
     try codec(3, &checkpoint)
     try codec(4, repeated: &slots, limit: Grants.limit)
+    try codec(5, repeated: &nonces, limit: Grants.limit)
   }
 }
 

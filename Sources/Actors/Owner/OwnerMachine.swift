@@ -21,13 +21,14 @@ public struct OwnerMachine: Machine {
   }
   public enum Stage: Int, Sendable, Equatable { case asking, paying, waiting, opening, closing, done, refused }
   static let retry = Duration.seconds(20)
+  static let askTimer = 1
+  static let refundTimer = 2
 
   let settings: Settings
   public private(set) var stage = Stage.asking
   public private(set) var job = Digest.zero
   public private(set) var delivered: Delivered?
-  private var escrow: JobTerms?
-  private var credits = Amount.zero
+  private var isClosed = false
 
   public init(_ settings: Settings) { self.settings = settings }
 
@@ -39,7 +40,8 @@ public struct OwnerMachine: Machine {
       return check(prepared, at: now)
     case .message(.delivered(let delivered), let sender) where sender == settings.coordinator:
       return open(delivered)
-    case .ledger(let event): return handle(event)
+    case .ledger(let event): return handle(event, at: now)
+    case .timer(Self.refundTimer): return isClosed && stage != .done ? [.transact(.refund(job: job))] : []
     case .timer: return ask()
     case .outcome(let outcome): return opened(outcome)
     case .message, .heard: return []
@@ -56,7 +58,7 @@ public struct OwnerMachine: Machine {
     guard stage == .asking else { return [] }
     return [
       .send(.jobRequest(JobRequest(declaration: settings.job.wireBytes)), to: settings.coordinator),
-      .wake(after: Self.retry, timer: 1),
+      .wake(after: Self.retry, timer: Self.askTimer),
     ]
   }
 
@@ -78,19 +80,20 @@ public struct OwnerMachine: Machine {
       return [.note(Milestone(.jobStopped, peer: settings.key.publicKey, count: StopReason.refused.rawValue))]
     }
     stage = .paying
-    escrow = terms
     return [.follow(job: job.digest), .transact(.openJob(terms))]
   }
 
-  private mutating func handle(_ event: LedgerEvent) -> [Effect<OwnerWork>] {
+  private mutating func handle(_ event: LedgerEvent, at now: Timestamp) -> [Effect<OwnerWork>] {
     switch event.kind {
     case .jobOpened(let terms) where terms.job == job:
       if stage == .paying { stage = .waiting }
       return []
     case .jobClosed(let closed) where closed.job == job:
-      if stage == .closing { stage = .done }
-      return closed.refunded > .zero ? [.transact(.withdraw(closed.refunded))] : []
+      isClosed = true
+      return [.wake(after: closed.refundableFrom - now + .seconds(6), timer: Self.refundTimer)]
     case .refunded(let refund) where refund.job == job && refund.owner == settings.key.publicKey:
+      if refund.isLast { stage = .done }
+      if refund.amount == .zero { return [] }
       return [.transact(.withdraw(refund.amount))]
     case .rejected(let rejection) where rejection.sender == settings.key.publicKey:
       return [.note(Milestone(.transactionRefused, peer: settings.key.publicKey, count: rejection.code.number))]
@@ -113,11 +116,9 @@ public struct OwnerMachine: Machine {
       return []
     }
     stage = .closing
-    return [
-      .transact(.close(job: job)),
-      .note(
-        Milestone(.deliveryOpened, peer: settings.key.publicKey, round: delivered?.round ?? 0, digest: outcome.digest)),
-    ]
+    let opened = Milestone(
+      .deliveryOpened, peer: settings.key.publicKey, round: delivered?.round ?? 0, digest: outcome.digest)
+    return (isClosed ? [] : [.transact(.close(job: job))]) + [.note(opened)]
   }
 }
 

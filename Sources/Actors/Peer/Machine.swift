@@ -26,13 +26,15 @@ public struct Outcome: Wire, Equatable {
   public var code = 0
   public var digest = Digest.zero
   public var count = 0
+  /// Of `count`, where there is a part to tell: the correct answers of an evaluation.
+  public var part = 0
   public var value = 0.0
   public var bytes: [UInt8] = []
 
   public init() {}
   public init(
     kind: Int, job: Digest = .zero, round: Int = 0, slot: Int = 0, peer: PublicKey = .none, code: Int = 0,
-    digest: Digest = .zero, count: Int = 0, value: Double = 0, bytes: [UInt8] = []
+    digest: Digest = .zero, count: Int = 0, part: Int = 0, value: Double = 0, bytes: [UInt8] = []
   ) {
     self.kind = kind
     self.job = job
@@ -42,6 +44,7 @@ public struct Outcome: Wire, Equatable {
     self.code = code
     self.digest = digest
     self.count = count
+    self.part = part
     self.value = value
     self.bytes = bytes
   }
@@ -54,8 +57,9 @@ public struct Outcome: Wire, Equatable {
     try codec(6, &code)
     try codec(7, &digest)
     try codec(8, &count)
-    try codec(9, &value)
-    try codec(10, &bytes, limit: 1 << 24)
+    try codec(9, &part)
+    try codec(10, &value)
+    try codec(11, &bytes, limit: 1 << 24)
   }
 }
 

@@ -2,23 +2,23 @@ import Chain
 import Runtime
 import Transport
 
-/// What makes a trainer a trainer: who decides for it, and who does the work that was decided.
-public protocol PeerRole {
+/// What makes a trainer a trainer: who decides for it, and who does the work that was decided. Used by its peer alone.
+public protocol PeerRole: AnyObject, Sendable {
   associatedtype Decider: Machine
   static var role: Role { get }
   /// Whoever decides, at the beginning; its state is the fold of the journal over it.
   func makeMachine() -> Decider
   /// Begins a piece of work; its outcome is handed to `done`, later, as the peer.
-  mutating func perform(_ work: Decider.Work, done: @escaping @Sendable (Outcome) -> Void)
+  func perform(_ work: Decider.Work, done: @escaping @Sendable (Outcome) -> Void)
   /// URLs that go with a message, in the order its documentation tells.
-  mutating func hints(for message: Message, to peer: PublicKey) -> [String]
+  func hints(for message: Message, to peer: PublicKey) -> [String]
   /// Takes the URLs that came with a message.
-  mutating func take(hints: [String], of message: Message, from peer: PublicKey)
+  func take(hints: [String], of message: Message, from peer: PublicKey)
 }
 
 extension PeerRole {
-  public mutating func hints(for message: Message, to peer: PublicKey) -> [String] { [] }
-  public mutating func take(hints: [String], of message: Message, from peer: PublicKey) {}
+  public func hints(for message: Message, to peer: PublicKey) -> [String] { [] }
+  public func take(hints: [String], of message: Message, from peer: PublicKey) {}
 }
 
 /// What a host hands to a peer.
@@ -33,7 +33,7 @@ public actor Peer<R: PeerRole> {
   private let executor: ActorExecutor
   private let host: any Host
   private let journal: any Journal
-  private var role: R
+  private let role: R
   private var machine: R.Decider
   private var mesh: Mesh
   private var outbox = Outbox()
@@ -48,7 +48,7 @@ public actor Peer<R: PeerRole> {
   ///   - journal: what this peer wrote before, if it ran before.
   ///   - bootstraps: whom to ask for neighbours.
   public init(
-    key: SigningKey, role: sending R, executor: ActorExecutor, host: any Host, journal: any Journal, bootstraps: [PublicKey]
+    key: SigningKey, role: R, executor: ActorExecutor, host: any Host, journal: any Journal, bootstraps: [PublicKey]
   ) {
     self.key = key
     self.executor = executor
@@ -61,13 +61,13 @@ public actor Peer<R: PeerRole> {
 
   /// Enters the actor from its loop.
   public nonisolated func start() throws(JournalError) {
-    let outcome: Result<Void, JournalError> = assumeIsolated { me in
+    let failure: JournalError? = assumeIsolated { me in
       do throws(JournalError) {
         try me.comeUp()
-        return .success(())
-      } catch { return .failure(error) }
+        return nil
+      } catch { return error }
     }
-    try outcome.get()
+    if let failure { throw failure }
   }
   public nonisolated func receive(_ arrival: Arrival) { assumeIsolated { $0.take(arrival) } }
   /// What the machine is at this moment, for tests and reports.

@@ -45,6 +45,10 @@ extension TrainerMachine {
       jobs[index].leases[lease].chunk = .ready
       return trainNext(at: now)
     }
+    if outcome.code == Reason.wrongShape.rawValue {
+      // A job that this trainer cannot compute, or a chunk that is not what the manifest says: handed back.
+      return [.transact(.release(job: outcome.job, slot: outcome.slot))]
+    }
     // Left absent: the next look asks for fresh URLs.
     jobs[index].leases[lease].chunk = .absent
     jobs[index].leases[lease].mentioned = now
