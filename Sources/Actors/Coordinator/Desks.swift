@@ -8,7 +8,7 @@ public struct SlotDesk: Equatable, Sendable {
   /// Rounds whose update was accepted under any lease.
   public internal(set) var doneRounds: [Int] = []
   /// How many leases this slot has had; names the next one.
-  var nonce: UInt64 = 0
+  public internal(set) var nonce: UInt64 = 0
 
   public enum State: Equatable, Sendable {
     case free

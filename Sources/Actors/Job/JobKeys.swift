@@ -48,3 +48,17 @@ enum SealContext {
   static func keys(job: Digest, slot: Int) -> [UInt8] { Array("peermill keys \(slot):".utf8) + job.bytes }
   static func result(job: Digest) -> [UInt8] { Array("peermill result:".utf8) + job.bytes }
 }
+
+/// Every secret of a job, for whoever looks whether one has got out.
+public enum JobSecrets {
+  /// - Parameter leases: how many leases each slot has had.
+  public static func all(of job: Job, secret: Digest, leases: [UInt64]) -> [[UInt8]] {
+    let keys = JobKeys(secret: secret, job: job)
+    var secrets = [secret.bytes, keys.checkpoints.bytes, keys.result.bytes]
+    for chunk in 0..<job.chunkCount { secrets.append(keys.chunk(chunk).bytes) }
+    for (slot, count) in leases.enumerated() {
+      for nonce in 0..<count { secrets.append(keys.lease(slot: slot, nonce: nonce + 1).bytes) }
+    }
+    return secrets
+  }
+}

@@ -40,6 +40,11 @@ public struct TrainingOutcome: Sendable, Equatable {
   /// Mean over all samples seen, each with the weights of its moment.
   public var loss: Double
   public var steps: Int
+  public init(weights: Weights, loss: Double, steps: Int) {
+    self.weights = weights
+    self.loss = loss
+    self.steps = steps
+  }
 }
 
 extension Model {

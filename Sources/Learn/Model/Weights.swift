@@ -7,8 +7,8 @@ public struct Weights: Sendable, Equatable {
   public let bytes: [UInt8]
   let headerLength: Int
 
-  /// Weights that this process computed.
-  init(values: [Float], for model: Model) {
+  /// Weights that this process computed, in the order of the model's parameters.
+  public init(values: [Float], for model: Model) {
     precondition(values.count == model.parameterCount, "there are as many values as parameters")
     self.init(for: model) { target in
       for index in values.indices { target[index] = values[index] }

@@ -183,6 +183,14 @@ public final class Loop: @unchecked Sendable {
 
   func isRunning(_ executor: ActorExecutor) -> Bool { running === executor }
 
+  /// Looks at an actor from outside a run, as that actor; no event.
+  public func inspect(_ executor: ActorExecutor, _ body: () -> Void) {
+    let previous = running
+    running = executor
+    body()
+    running = previous
+  }
+
   // MARK: the loop
 
   /// Ends `run` after the piece of work at hand.

@@ -1,0 +1,225 @@
+import Actors
+import Chain
+import Foundation
+import Learn
+import Runtime
+import Yams
+
+extension Scenario {
+  public static let fileLimit = 1 << 20
+
+  /// Reads a story from its file.
+  ///
+  /// - Throws: `ScenarioError`, one line with file, line, column and word.
+  public static func load(path: String) throws(ScenarioError) -> Scenario {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw ScenarioError(file: path, message: "there is no such file")
+    }
+    guard !isFolder.boolValue, let data = FileManager.default.contents(atPath: path) else {
+      throw ScenarioError(file: path, message: "this is a folder, or cannot be read; a scenario is a YAML file")
+    }
+    guard data.count <= fileLimit, let text = String(validating: data, as: UTF8.self) else {
+      throw ScenarioError(file: path, message: "this is larger than 1 MiB, or is not UTF-8")
+    }
+    return try decode(text, file: path)
+  }
+
+  public static func decode(_ text: String, file: String) throws(ScenarioError) -> Scenario {
+    let root: Node
+    do {
+      guard let node = try Yams.compose(yaml: text) else { throw ScenarioError(file: file, message: "this is empty") }
+      root = node
+    } catch let error as ScenarioError {
+      throw error
+    } catch let error as YamlError {
+      throw yamlError(error, file)
+    } catch {
+      throw ScenarioError(file: file, message: "this is not YAML: \(error)")
+    }
+    var reader = try Reader(root, file: file, place: "the scenario")
+    guard try reader.count("peermill", 0...1_000) != nil else { throw reader.error("the scenario lacks 'peermill: 1'") }
+    guard try reader.count("peermill", 1...1) != nil else { throw reader.error("peermill") }
+    var scenario = Scenario()
+    scenario.file = file
+    scenario.name = URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent
+    guard let story = try reader.text("story") else { throw reader.error("the scenario lacks 'story'") }
+    scenario.story = story
+    scenario.seed = UInt64(try reader.count("seed", 0...Int.max) ?? 1)
+    guard var job = try reader.reader("job") else { throw reader.error("the scenario lacks 'job'") }
+    scenario.job = try JobPart(&job, seed: &scenario.jobSeed)
+    guard var peers = try reader.reader("peers") else { throw reader.error("the scenario lacks 'peers'") }
+    scenario.peers = try PeersPart(&peers)
+    if var ledger = try reader.reader("ledger") { scenario.ledger = try LedgerPart(&ledger) }
+    if var store = try reader.reader("store") { scenario.store = try StorePart(&store) }
+    if var limits = try reader.reader("limits") {
+      scenario.timeLimit = try limits.duration("time") ?? scenario.timeLimit
+      try limits.finish()
+    }
+    let names = scenario.peers.names
+    for node in try reader.list("faults") ?? [] {
+      var fault = try Reader(node, file: file, place: "a fault")
+      scenario.faults.append(try Fault(&fault, names: names))
+    }
+    for node in try reader.list("expect") ?? [] {
+      var expectation = try Reader(node, file: file, place: "an expectation")
+      scenario.expectations.append(try Expectation(&expectation))
+    }
+    try reader.finish()
+    return scenario
+  }
+
+  private static func yamlError(_ error: YamlError, _ file: String) -> ScenarioError {
+    switch error {
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
+      return ScenarioError(file: file, line: mark.line, column: mark.column, message: "this is not YAML: \(problem)")
+    default: return ScenarioError(file: file, message: "this is not YAML that can be read: \(error)")
+    }
+  }
+}
+
+extension JobPart {
+  init(_ reader: inout Reader, seed: inout UInt64?) throws(ScenarioError) {
+    self.init()
+    name = try reader.text("name") ?? name
+    seed = try reader.count("seed", 0...Int.max).map(UInt64.init)
+    guard var dataReader = try reader.reader("data") else { throw reader.error("job lacks 'data'") }
+    data = try Data(&dataReader)
+    if var split = try reader.reader("split") {
+      chunks = try split.count("chunks", 1...Job.chunkLimit) ?? chunks
+      enum By: String, CaseIterable { case iid, dirichlet }
+      switch try split.choice("by", By.self) ?? .iid {
+      case .iid: partition = .iid
+      case .dirichlet:
+        partition = .dirichlet(
+          alpha: try split.number("alpha", 0.001...1_000_000) ?? 0.5, least: try split.count("least", 1...1_000_000) ?? 1)
+      }
+      try split.finish()
+    }
+    layers = try Self.layers(&reader)
+    if var train = try reader.reader("train") {
+      recipe.epochs = try train.count("epochs", 1...1_000) ?? 1
+      recipe.batch = try train.count("batch", 1...4_096) ?? 32
+      recipe.learningRate = try train.number("rate", 1e-9...1_000) ?? 0.05
+      recipe.momentum = try train.number("momentum", 0...0.9999) ?? 0
+      recipe.shuffle = try train.flag("shuffle") ?? true
+      try train.finish()
+    }
+    rounds = try reader.count("rounds", 1...Job.roundLimit) ?? rounds
+    perRound = try reader.count("per-round", 1...Job.chunkLimit) ?? min(perRound, chunks)
+    guard perRound <= chunks else {
+      throw reader.error(at: "per-round", "job.per-round is \(perRound), and there are \(chunks) chunks")
+    }
+    roundsPerLease = try reader.count("rounds-per-lease", 1...Job.roundLimit)
+    if var stop = try reader.reader("stop") {
+      target = try stop.share("target")
+      patience = try stop.count("patience", 0...Job.roundLimit) ?? 0
+      deadline = try stop.duration("deadline") ?? deadline
+      guard deadline >= .seconds(60) else { throw stop.error(at: "deadline", "job.stop.deadline must be at least 1m") }
+      try stop.finish()
+    }
+    enum Which: String, CaseIterable { case last, best }
+    deliversBest = try reader.choice("deliver", Which.self) == .best
+    if var resume = try reader.reader("resume") {
+      guard let path = try resume.text("checkpoint") else { throw resume.error("job.resume lacks 'checkpoint'") }
+      self.resume = Resume(checkpoint: path, round: try resume.count("round", 0...Job.roundLimit) ?? 0)
+      try resume.finish()
+    }
+    if var audit = try reader.reader("audit") {
+      auditRate = try audit.share("rate") ?? auditRate
+      newcomerAudits = try audit.count("newcomers", 0...1_000) ?? newcomerAudits
+      try audit.finish()
+    }
+    clip = try reader.number("clip", 1e-6...30_000) ?? clip
+    guard var market = try reader.reader("market") else { throw reader.error("job lacks 'market'") }
+    try readMarket(&market)
+    try reader.finish()
+  }
+
+  private mutating func readMarket(_ market: inout Reader) throws(ScenarioError) {
+    enum Mode: String, CaseIterable { case auction, posted }
+    isAuction = try market.choice("mode", Mode.self) != .posted
+    guard let budget = try market.amount("budget") else { throw market.error("job.market lacks 'budget'") }
+    guard let ceiling = try market.amount("ceiling"), ceiling > .zero else {
+      throw market.error("job.market lacks a 'ceiling' above 0")
+    }
+    self.budget = budget
+    self.ceiling = ceiling
+    stake = try market.amount("stake") ?? ceiling
+    bond = try market.amount("bond") ?? stake
+    auditFee = try market.amount("audit-fee") ?? ceiling
+    offerWindow = try market.duration("offer") ?? offerWindow
+    challengeWindow = try market.duration("challenge") ?? challengeWindow
+    guard JobTerms.windows.contains(challengeWindow), offerWindow >= .seconds(1) else {
+      throw market.error("job.market: a challenge window lasts 5s to 30d, an offer at least 1s")
+    }
+    try market.finish()
+  }
+
+  private static func layers(_ reader: inout Reader) throws(ScenarioError) -> Layers {
+    let node = try reader.need("model")
+    if let word = node.scalar?.string {
+      guard ["softmax", "mlp", "cnn"].contains(word) else {
+        throw Reader.error(node, reader.file, "job.model must be softmax, mlp, cnn or a list of layers, not '\(word)'")
+      }
+      return .named(word)
+    }
+    guard case .sequence(let sequence) = node else {
+      throw Reader.error(node, reader.file, "job.model must be softmax, mlp, cnn or a list of layers")
+    }
+    var layers: [Layer] = []
+    for item in sequence {
+      if let word = item.scalar?.string {
+        guard word == "relu" else { throw Reader.error(item, reader.file, "'\(word)' is not a layer; 'relu' stands alone") }
+        layers.append(.relu)
+        continue
+      }
+      var layer = try Reader(item, file: reader.file, place: "a layer")
+      if let outputs = try layer.count("dense", 1...Model.sizeLimit) {
+        layers.append(.dense(outputs))
+      } else if let side = try layer.count("pool", 2...2) {
+        _ = side
+        layers.append(.maxPool)
+      } else if var convolution = try layer.reader("convolution") {
+        layers.append(
+          .convolution(
+            channels: try convolution.count("channels", 1...4_096) ?? 16, kernel: try convolution.count("kernel", 1...31) ?? 3))
+        try convolution.finish()
+      }
+      try layer.finish()
+    }
+    return .listed(layers)
+  }
+}
+
+extension JobPart.Data {
+  init(_ reader: inout Reader) throws(ScenarioError) {
+    if let set = try reader.text("set") {
+      guard set == "fashion-mnist" else { throw reader.error(at: "set", "there is no data set '\(set)'; 'fashion-mnist' is one") }
+      self = .fashionMNIST(
+        train: try reader.count("train", 1...60_000) ?? 60_000, test: try reader.count("test", 1...10_000) ?? 10_000)
+    } else if let path = try reader.text("csv") {
+      guard let label = try reader.text("label") else { throw reader.error("job.data lacks 'label', the column of classes") }
+      self = .csv(
+        path: path, label: label, testShare: try reader.share("test") ?? 0.2,
+        scaling: try reader.choice("scale", CSV.Scaling.self) ?? .zscore)
+    } else if var idx = try reader.reader("idx") {
+      func path(_ key: String) throws(ScenarioError) -> String {
+        guard let path = try idx.text(key) else { throw idx.error("job.data.idx lacks '\(key)'") }
+        return path
+      }
+      self = .idx(
+        images: try path("images"), labels: try path("labels"), testImages: try path("test-images"),
+        testLabels: try path("test-labels"))
+      try idx.finish()
+    } else if var blobs = try reader.reader("blobs") {
+      self = .blobs(
+        samples: try blobs.count("samples", 10...1_000_000) ?? 1_000, features: try blobs.count("features", 1...4_096) ?? 16,
+        classes: try blobs.count("classes", 2...1_000) ?? 4, testShare: try blobs.share("test") ?? 0.2)
+      try blobs.finish()
+    } else {
+      throw reader.error("job.data names no data: one of set, csv, idx, blobs")
+    }
+    try reader.finish()
+  }
+}

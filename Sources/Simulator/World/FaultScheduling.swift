@@ -1,0 +1,93 @@
+import Actors
+import Runtime
+
+extension World {
+  func scheduleFaults() {
+    for (number, fault) in scenario.faults.enumerated() {
+      if case .liar = fault.what { continue }
+      var moment = fault.at
+      let end = fault.until ?? fault.at
+      var turn = 0
+      repeat {
+        let place = turn
+        loop.schedule(at: Instant.start.advanced(by: moment), on: narrator) { [unowned self] in
+          begin(fault, number: number, turn: place)
+        }
+        turn += 1
+        guard let every = fault.every, every > .zero else { break }
+        moment += every
+      } while moment <= end
+    }
+  }
+
+  /// Those that the fault strikes this time: a share of those selected, by the run's seed.
+  private func struck(_ selector: Selector, _ fault: Fault, _ number: Int, _ turn: Int) -> [SimulatedPeer] {
+    var chosen = peers.filter { selector.matches($0.name, isTrainer: $0.role == .trainer) }
+    guard fault.share < 1 else { return chosen }
+    var stream = seed.child("fault", number).child("turn", turn).stream
+    stream.shuffle(&chosen)
+    let count = Int((Double(chosen.count) * fault.share).rounded())
+    return chosen.prefix(count).sorted { $0.index < $1.index }
+  }
+
+  private func begin(_ fault: Fault, number: Int, turn: Int) {
+    func later(_ body: @escaping @Sendable () -> Void) {
+      if let lasts = fault.lasts { loop.schedule(after: lasts, on: narrator, body) }
+    }
+    switch fault.what {
+    case .crash(let selector, let keepsMemory):
+      for peer in struck(selector, fault, number, turn) where peer.isUp {
+        crash(peer, keepsMemory: keepsMemory)
+        if let lasts = fault.lasts {
+          loop.schedule(after: lasts, on: peer.executor) { [unowned self] in start(peer) }
+        }
+      }
+    case .pause(let selector):
+      for peer in struck(selector, fault, number, turn) where peer.isUp {
+        peer.isPaused = true
+        if let lasts = fault.lasts {
+          loop.schedule(after: lasts, on: peer.executor) { [unowned self] in goOn(peer) }
+        }
+      }
+    case .partition(let selector):
+      let cut = struck(selector, fault, number, turn)
+      for peer in cut { peer.isCutOff = true }
+      later { [unowned self] in
+        for peer in cut {
+          peer.isCutOff = false
+          loop.schedule(after: .zero, on: peer.executor) { [unowned self] in ledger.flush(to: peer) }
+        }
+      }
+    case .slowStore(let factor):
+      store.slowness = factor
+      later { [unowned self] in store.slowness = 1 }
+    case .stopStore:
+      store.isStopped = true
+      later { [unowned self] in store.isStopped = false }
+    case .stallLedger:
+      ledger.stalledUntil = fault.lasts.map { loop.now.advanced(by: $0) } ?? .never
+    case .cancelJob: cancelJob()
+    case .liar: break
+    }
+  }
+
+  /// A paused peer goes on: what it missed comes to it in order.
+  private func goOn(_ peer: SimulatedPeer) {
+    peer.isPaused = false
+    let held = peer.held
+    peer.held = []
+    for body in held { body() }
+  }
+
+  private func cancelJob() {
+    guard let owner = peers.first(where: { $0.role == .owner }), let coordinator = peers.first(where: { $0.role == .coordinator })
+    else { return }
+    let reference = Message.cancel(JobReference(job: preparedJob))
+    network.send(.init(body: reference.wireBytes), from: owner, to: coordinator.key.publicKey)
+  }
+
+  /// The job's digest once its manifest is known.
+  var preparedJob: Digest {
+    chronicle.entries.first { $0.milestone.kind == .jobPrepared }?.milestone.digest ?? .zero
+  }
+}

@@ -1,0 +1,77 @@
+import Actors
+import Chain
+import Learn
+import Runtime
+
+extension Scenario {
+  /// The job of this story, as its owner asks for it.
+  ///
+  /// - Throws: `ScenarioError` for what cannot work: a model that does not fit, sums that could overflow, too small a budget.
+  func job(_ data: ScenarioData, ownerSealingKey: [UInt8]) throws -> Job {
+    var job = Job()
+    job.name = self.job.name
+    job.seed = jobSeed ?? seed
+    job.numerics = numericsVersion
+    job.model = data.declaration(self.job.layers)
+    job.recipe = self.job.recipe
+    job.chunkCount = self.job.chunks
+    job.rounds = self.job.rounds
+    job.chunksPerRound = self.job.perRound
+    job.roundsPerLease = self.job.roundsPerLease ?? self.job.rounds
+    job.clip = self.job.clip
+    job.fractionBits = RoundSum.usualFractionBits
+    job.stop.targetMillionths = self.job.target.map { Int(($0 * 1_000_000).rounded()) } ?? 0
+    job.stop.patience = self.job.patience
+    job.stop.deadline = self.job.deadline
+    job.stop.deliversBest = self.job.deliversBest
+    job.audit.rateMillionths = Int((self.job.auditRate * 1_000_000).rounded())
+    job.audit.newcomerAudits = self.job.newcomerAudits
+    job.ownerSealingKey = ownerSealingKey
+    do {
+      let model = try Model(job.model)
+      try job.recipe.check()
+      try RoundSum.check(clip: job.clip, fractionBits: job.fractionBits, totalSamples: data.train.count)
+      if let resume = self.job.resume, let start = data.start {
+        job.firstRound = resume.round
+        job.startingWeights = try Weights(safetensors: start, for: model).digest
+      }
+      guard model.classes >= data.classes else {
+        throw LearnError.model("its last layer has \(model.classes) outputs for \(data.classes) classes")
+      }
+    } catch let error as LearnError {
+      throw ScenarioError(file: file, message: "\(error)")
+    }
+    guard job.firstRound < job.rounds else {
+      throw ScenarioError(file: file, message: "the job resumes at round \(job.firstRound) of \(job.rounds): nothing is left")
+    }
+    try setMarket(&job)
+    return job
+  }
+
+  private func setMarket(_ job: inout Job) throws {
+    let draws = job.slots().reduce(0) { $0 + $1.rounds.count }
+    job.market.isAuction = self.job.isAuction
+    job.market.ceiling = self.job.ceiling
+    job.market.stakePerSlot = self.job.stake
+    job.market.bond = self.job.bond
+    job.market.auditFee = self.job.auditFee
+    job.market.offerWindow = self.job.offerWindow
+    job.market.challengeWindow = self.job.challengeWindow
+    job.market.budget = self.job.budget
+    // Enough for every audit that the rules can draw, and for the coordinator's transactions.
+    let trainers = peers.trainers.reduce(0) { $0 + $1.count }
+    let audits = job.audit.isOff ? 0 : min(draws * 2, draws * job.audit.rateMillionths / 1_000_000 * 2 + trainers * (job.audit.newcomerAudits + 1) + 20)
+    let calls = 60 + job.rounds * 4 + draws / 4
+    guard let fund = job.market.auditFee.times(audits), let fees = LedgerFees.usual.call.times(calls),
+      let work = job.market.ceiling.times(draws), let needed = work.adding(fund).flatMap({ $0.adding(fees) })
+    else { throw ScenarioError(file: file, message: "the job costs more than all the money there is") }
+    job.market.auditFund = fund
+    job.market.feeBound = fees
+    guard needed <= job.market.budget else {
+      throw ScenarioError(
+        file: file,
+        message: "a budget of \(job.market.budget) is too small: \(draws) updates at most \(job.market.ceiling) each, audits "
+          + "and fees need \(needed)")
+    }
+  }
+}
