@@ -171,7 +171,7 @@ public struct Coordination: Machine {
   /// After a crash: everything that was under way is begun again. What the ledger said meanwhile comes as events.
   private mutating func resume(at now: Timestamp) -> Effects {
     tickRuns = false
-    var effects: Effects = []
+    var effects: Effects = declaration.isEmpty ? [] : [.work(.adopt(declaration))]
     switch phase {
     case .preparing: effects.append(.work(.prepare(job)))
     case .offering: effects += closeBids(at: now)
@@ -210,12 +210,14 @@ public enum CoordinatorWork: Equatable, Sendable {
 
   /// Split the data, seal the chunks, store them.
   case prepare(Job)
+  /// After a crash: this is the job that the machine remembers.
+  case adopt([UInt8])
   /// Wrap keys for a trainer and send its grants.
   case grant(Grants, to: PublicKey, sealingKey: [UInt8])
   /// Wrap keys for an auditor and send its task.
   case audit(AuditTask, to: PublicKey, sealingKey: [UInt8])
   /// Fetch an update, open it, compare it with its commitment, add it to the round's sum.
-  case check(UpdateReference, round: Int)
+  case check(UpdateReference, round: Int, base: Digest)
   /// Make the next global weights out of exactly these updates, and store them.
   case aggregate(round: Int, base: Digest, updates: [UpdateReference])
   case evaluate(round: Int, weights: Digest)

@@ -77,9 +77,10 @@ public final class CoordinatorRole: PeerRole, @unchecked Sendable {
   public func perform(_ work: CoordinatorWork, done: @escaping @Sendable (Outcome) -> Void) {
     switch work {
     case .prepare(let job): prepare(job, done)
+    case .adopt(let declaration): adopt(declaration)
     case .grant(let grants, let peer, let sealingKey): send(grants, to: peer, sealingKey)
     case .audit(let task, let peer, let sealingKey): send(task, to: peer, sealingKey)
-    case .check(let reference, let round): check(reference, round, done)
+    case .check(let reference, let round, let base): check(reference, round, base, done)
     case .aggregate(let round, let base, let updates): aggregate(round, base, updates, done)
     case .evaluate(let round, let digest): evaluate(round, digest, done)
     case .deliver(let round, let digest): deliver(round, digest, done)
@@ -89,7 +90,7 @@ public final class CoordinatorRole: PeerRole, @unchecked Sendable {
     }
   }
 
-  /// After a restart the machine knows its job and this role does not.
+  /// The job that this is all about.
   func adopt(_ declaration: [UInt8]) {
     guard keys == nil, let job = try? Job(wireBytes: declaration) else { return }
     self.job = job
@@ -188,7 +189,6 @@ public final class CoordinatorRole: PeerRole, @unchecked Sendable {
   // MARK: keys and capabilities go out
 
   private func send(_ grants: Grants, to peer: PublicKey, _ sealingKey: [UInt8]) {
-    adopt(grants.declaration)
     guard let keys else { return }
     var message = grants
     var hints: [String] = []
@@ -208,7 +208,6 @@ public final class CoordinatorRole: PeerRole, @unchecked Sendable {
   }
 
   private func send(_ task: AuditTask, to peer: PublicKey, _ sealingKey: [UInt8]) {
-    adopt(task.declaration)
     guard let keys else { return }
     var message = task
     let secrets = keys.chunk(task.chunk).bytes + keys.checkpoints.bytes

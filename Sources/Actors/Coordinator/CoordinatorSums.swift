@@ -38,20 +38,13 @@ extension CoordinatorRole {
 
   // MARK: one update
 
-  func check(_ reference: UpdateReference, _ round: Int, _ done: @escaping @Sendable (Outcome) -> Void) {
+  func check(_ reference: UpdateReference, _ round: Int, _ base: Digest, _ done: @escaping @Sendable (Outcome) -> Void) {
     let kind = CoordinatorWork.Kind.checked.rawValue
     let finish: @Sendable (Int) -> Void = { code in
       done(Outcome(kind: kind, round: round, slot: reference.slot, peer: reference.trainer, code: code))
     }
-    guard let keys, let model, let base = weights.last else {
+    guard let keys else {
       host.wake(after: .zero) { finish(Reason.blobMissing.rawValue) }
-      return
-    }
-    if sum?.round != round || sum?.base != base.digest {
-      sum = fresh(round, base.digest, base.weights, model)
-    }
-    guard let open = sum else {
-      host.wake(after: .zero) { finish(Reason.clipExceeded.rawValue) }
       return
     }
     store.get(keys.updateObject(round: round, slot: reference.slot, nonce: reference.nonce)) { [self] result in
@@ -59,15 +52,28 @@ extension CoordinatorRole {
         finish(Reason.blobMissing.rawValue)
         return
       }
-      let key = keys.lease(slot: reference.slot, nonce: reference.nonce)
-      let context = SealContext.update(job: jobDigest, round: round, slot: reference.slot)
-      host.offload(cost: device.cost(bytes: sealed.count * 2)) {
-        Self.add(sealed, reference, key, context, model, to: open.sum)
-      } then: { [self] reason in
-        if reason == .none, sum?.round == round, sum?.sum === open.sum { sum?.added.append(reference) }
-        finish(reason.rawValue)
+      weights(base) { [self] origin in
+        guard let origin, let model, let open = openSum(round, base, origin, model) else {
+          finish(Reason.blobMissing.rawValue)
+          return
+        }
+        let key = keys.lease(slot: reference.slot, nonce: reference.nonce)
+        let context = SealContext.update(job: jobDigest, round: round, slot: reference.slot)
+        host.offload(cost: device.cost(bytes: sealed.count * 2)) {
+          Self.add(sealed, reference, key, context, model, to: open.sum)
+        } then: { [self] reason in
+          if reason == .none, sum?.sum === open.sum { sum?.added.append(reference) }
+          finish(reason.rawValue)
+        }
       }
     }
+  }
+
+  /// The sum of this round, begun if it is not yet.
+  private func openSum(_ round: Int, _ base: Digest, _ origin: Weights, _ model: Model) -> OpenSum? {
+    if let sum, sum.round == round, sum.base == base { return sum }
+    sum = fresh(round, base, origin, model)
+    return sum
   }
 
   private func fresh(_ round: Int, _ base: Digest, _ weights: Weights, _ model: Model) -> OpenSum? {

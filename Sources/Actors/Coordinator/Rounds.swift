@@ -102,7 +102,7 @@ extension Coordination {
 
   func check(_ index: Int) -> Effect<CoordinatorWork>? {
     guard let round else { return nil }
-    return .work(.check(reference(round.works[index]), round: round.number))
+    return .work(.check(reference(round.works[index]), round: round.number, base: checkpoint))
   }
 
   func reference(_ work: WorkDesk) -> UpdateReference {

@@ -65,6 +65,8 @@ public final class Loop: @unchecked Sendable {
   private var executors: [ActorExecutor] = []
   private var running: ActorExecutor?
   private var isStopping = false
+  /// Asked every so often; a run that is told to end stops between two pieces of work.
+  public var shouldEnd: (() -> Bool)?
   private(set) var taskExecutor: LoopTaskExecutor!
   var sleepers: [UInt64: UnsafeContinuation<Void, any Error>] = [:]
   var nextSleeper: UInt64 = 0
@@ -202,6 +204,7 @@ public final class Loop: @unchecked Sendable {
     isStopping = false
     LoopGuard.entered(self) {
       while !isStopping {
+        if eventCount & 0x3F == 0, let shouldEnd, shouldEnd() { break }
         takeOutsideWork()
         if readyHead < ready.count {
           run(nextReady())

@@ -30,9 +30,9 @@ public final class Rehearsal {
   }
 
   /// - Parameter progress: told of every milestone, with the world as it stands.
-  public func run(progress: ((Progress) -> Void)? = nil) -> RunRecord {
+  public func run(progress: ((RunProgress) -> Void)? = nil) -> RunRecord {
     if let progress {
-      var current = Progress(rounds: world.job.rounds, trainers: world.peers.count { $0.role == .trainer })
+      var current = RunProgress(rounds: world.job.rounds, trainers: world.peers.count { $0.role == .trainer })
       world.watcher = { [unowned world] entry in
         switch entry.milestone.kind {
         case .roundClosed, .evaluated, .escrowOpened, .jobStopped, .deliveryOpened, .jobClosed:
@@ -58,7 +58,7 @@ public final class Rehearsal {
 }
 
 /// Where a run stands, for whoever waits.
-public struct Progress: Sendable, Equatable {
+public struct RunProgress: Sendable, Equatable {
   public var rounds: Int
   public var trainers: Int
   public var roundsClosed = 0

@@ -28,6 +28,7 @@ public final class World: @unchecked Sendable {
   private(set) var secrets: [[UInt8]] = []
   private let shelf = ModelShelf()
   private let data: JobData
+  private var coordinatorSettings: Coordination.Settings?
   /// The machines at the end, for reports.
   private(set) var coordination: Coordination?
   private(set) var ownerRole: OwnerRole?
@@ -35,7 +36,8 @@ public final class World: @unchecked Sendable {
   /// What is drawn over time, taken every so often.
   private(set) var samples: [WorldSample] = []
   public private(set) var startFailure: String?
-  public internal(set) var isInterrupted = false
+  /// The run was ended from outside before its story was over.
+  public private(set) var isInterrupted = false
   var ownerKey: SigningKey { peers[0].key }
 
   /// - Parameters:
@@ -204,6 +206,7 @@ public final class World: @unchecked Sendable {
     _ bootstraps: [PublicKey]
   ) {
     let settings = Coordination.Settings(key: peer.key, auditors: auditors, standings: standings)
+    coordinatorSettings = settings
     let device = Device(flops: scenario.peers.coordinatorFlops)
     let sealer = RehearsalSealer(stream: seed.stream("sealer"))
     let life = scenario.store.urlLife
@@ -282,6 +285,7 @@ public final class World: @unchecked Sendable {
         loop.schedule(after: .seconds(30), on: narrator) { [unowned self] in loop.stop() }
       }
     }
+    if let interruption { loop.shouldEnd = interruption }
     takeSample()
     loop.run(until: Instant.start.advanced(by: scenario.timeLimit))
     for peer in peers {
@@ -289,8 +293,28 @@ public final class World: @unchecked Sendable {
         loop.inspect(peer.executor) { coordination = coordinator.withMachine { $0 } }
       }
     }
+    isInterrupted = interruption?() ?? false
     loop.pool?.shutdown()
   }
+  /// Asked now and then; true ends the run where it stands.
+  public var interruption: (() -> Bool)?
+
+  /// What the coordinator decided, folded out of its journal: the milestones of its life, from the journal alone.
+  public func retold(_ journal: [UInt8]) throws(JournalError) -> [(at: Timestamp, milestone: Milestone)] {
+    guard let settings = coordinatorSettings else { return [] }
+    var machine = Coordination(settings)
+    var told: [(Timestamp, Milestone)] = []
+    for record in try MemoryJournal.read(journal) {
+      guard let input = try? Input(record: record) else { continue }
+      for effect in machine.handle(input, at: record.at) {
+        if case .note(let milestone) = effect { told.append((record.at, milestone)) }
+      }
+    }
+    return told
+  }
+  public func name(of key: PublicKey) -> String { places[key].map { peers[$0].name } ?? "\(key)" }
+  public var peerNames: [String] { peers.map(\.name) }
+  public static let epochStart = Timestamp.rehearsalEpoch
   /// Every few virtual seconds; the more time has passed, the rarer.
   private func takeSample() {
     let holdings = ledger.state.holdings

@@ -1,0 +1,55 @@
+# Every target with a sentence; `make` alone lists them.
+SWIFT_FLAGS := --explicit-target-dependency-import-check error
+RELEASE := .build/release
+DEBUG := .build/debug
+PREFIX ?= /usr/local
+SOURCES := Sources Tests Benchmarks Package.swift
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build release demo test unit scenarios format format-check bench bench-torch soak install clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the Debian packages that are missing; nothing twice.
+	@scripts/setup
+
+build: setup ## Build everything, debug.
+	swift build --build-tests $(SWIFT_FLAGS)
+
+release: setup ## Build the programs, release.
+	swift build -c release --product scenario $(SWIFT_FLAGS)
+
+demo: release ## Rehearse a whole job: 100 trainers, a real model on real data, faults and liars; then look at the report.
+	$(RELEASE)/scenario run Scenarios/quickstart.yaml
+
+test: format-check build release unit scenarios ## Set up, build, check the format, run every test and every scenario twice.
+
+unit:
+	swift test $(SWIFT_FLAGS)
+	scripts/small-matrix $(DEBUG)/scenario $(RELEASE)/scenario
+
+scenarios: ## Run every scenario twice in release and compare.
+	scripts/scenarios-twice $(RELEASE)/scenario
+
+format: ## Put the sources into their form.
+	swift format -i -p -r --configuration .swift-format $(SOURCES)
+
+format-check: ## Say where the sources are not in their form.
+	swift format lint -s -p -r --configuration .swift-format $(SOURCES)
+
+bench: setup ## Measure the engine, the whole flow, the runtime, and raw PyTorch beside them.
+	swift build -c release --product bench $(SWIFT_FLAGS)
+	Benchmarks/run $(RELEASE)/bench
+
+soak: release build ## The whole matrix of workers and builds for the quickstart; takes long.
+	scripts/small-matrix $(DEBUG)/scenario $(RELEASE)/scenario Scenarios/quickstart.yaml
+
+install: setup ## Install scenario, and node as peermill-node, under PREFIX.
+	swift build -c release --product scenario $(SWIFT_FLAGS)
+	swift build -c release --product node $(SWIFT_FLAGS)
+	install -D -m 755 $(RELEASE)/scenario $(DESTDIR)$(PREFIX)/bin/scenario
+	install -D -m 755 $(RELEASE)/node $(DESTDIR)$(PREFIX)/bin/peermill-node
+
+clean: ## Remove what was built.
+	rm -rf .build
