@@ -26,10 +26,9 @@ struct Keygen: ParsableCommand {
   @Option(help: "The file to write; it must not exist.") var out: String
 
   func run() throws {
-    var secret = [UInt8](repeating: 0, count: 32)
-    guard getrandom(&secret, secret.count, 0) == secret.count, let key = SigningKey(secret: secret) else {
-      throw ValidationError("the system gave no randomness")
-    }
+    var chance = SystemRandomNumberGenerator()
+    let secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &chance) }
+    guard let key = SigningKey(secret: secret) else { throw ValidationError("no key could be made") }
     let file = open(out, O_WRONLY | O_CREAT | O_EXCL, 0o600)
     guard file >= 0 else { throw ValidationError("\(out) exists, or cannot be written: \(String(cString: strerror(errno)))") }
     defer { close(file) }

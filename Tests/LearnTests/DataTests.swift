@@ -1,0 +1,103 @@
+import Runtime
+import Testing
+
+@testable import Learn
+
+@Suite struct DataTests {
+  private func idx(_ shape: [Int], _ values: [UInt8]) -> [UInt8] {
+    var bytes: [UInt8] = [0, 0, 8, UInt8(shape.count)]
+    for size in shape { for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: size >> shift)) } }
+    return bytes + values
+  }
+
+  @Test func `IDX images and labels make a dataset`() throws {
+    let data = try IDX.dataset(images: idx([2, 2, 2], [0, 255, 1, 2, 3, 4, 5, 6]), labels: idx([2], [1, 0]), named: "t")
+    #expect(data.count == 2 && data.featureCount == 4 && data.labels == [1, 0])
+    let chunk = try data.chunk(rows: [1, 0])
+    #expect(chunk.count == 2 && chunk.label(0) == 0 && chunk.label(1) == 1)
+    #expect(try Samples(bytes: chunk.bytes).bytes == chunk.bytes)
+  }
+
+  @Test func `IDX that is cut short or claims too much is refused`() {
+    let good = idx([2, 2, 2], [0, 255, 1, 2, 3, 4, 5, 6])
+    for length in 0..<good.count { #expect(throws: LearnError.self) { try IDX.read(Array(good.prefix(length)), named: "t") } }
+    #expect(throws: LearnError.self) { try IDX.read(idx([1 << 31, 1 << 31], []), named: "t") }
+    #expect(throws: LearnError.self) { try IDX.read([0, 0, 0x0D, 1, 0, 0, 0, 0], named: "t") }
+    #expect(throws: LearnError.self) { try IDX.read([0x1F, 0x8B, 1, 2, 3], named: "t") }
+    #expect(throws: LearnError.self) { try IDX.dataset(images: good, labels: idx([3], [0, 1, 2]), named: "t") }
+  }
+
+  private func csv(_ text: String, _ label: String = "y") throws -> Dataset {
+    try CSV.dataset(Array(text.utf8), label: label, scaling: .none, named: "t.csv")
+  }
+
+  @Test func `CSV with quotes, spaces and either line end`() throws {
+    let data = try csv("a,\"b, c\",y\r\n1, 2.5 ,\"x \"\"1\"\"\"\n-3,4e2,k\n")
+    #expect(data.featureCount == 2 && data.classes == 2 && data.labels == [1, 0])
+    guard case .floats(let values) = data.features else {
+      Issue.record("floats")
+      return
+    }
+    #expect(values == [1, 2.5, -3, 400])
+  }
+
+  @Test func `z-scores have mean 0 and spread 1`() throws {
+    let data = try CSV.dataset(Array("a,y\n1,p\n3,q\n".utf8), label: "y", scaling: .zscore, named: "t")
+    guard case .floats(let values) = data.features else { return }
+    #expect(values == [-1, 1])
+  }
+
+  @Test(arguments: [
+    ("", "empty"), ("a,y\n", "no rows"), ("a,b\n1,2\n", "no column 'y'"), ("a,y\nnan,p\n1,q\n", "line 2, column 'a'"),
+    ("a,y\n1,p\n,q\n", "line 3"), ("a,y\n1\n", "has 1 columns"), ("a,y\n1,p\n2,p\n", "one class"),
+    ("a,y\n\"1,p\n", "quote"), ("a,y\ninf,p\n", "not a finite number"), ("a,y\n1,\n", "no label"),
+  ])
+  func `CSV that cannot be used says where`(_ text: String, _ words: String) {
+    do {
+      _ = try csv(text)
+      Issue.record("it was read")
+    } catch { #expect("\(error)".contains(words), "\(error)") }
+  }
+
+  @Test func `a chunk's bytes from outside are checked`() throws {
+    let data = try Blobs.dataset(samples: 20, features: 3, classes: 2, seed: Seed(1))
+    let bytes = try data.chunk(rows: 0..<20).bytes
+    for length in 0..<bytes.count { #expect(throws: LearnError.self) { try Samples(bytes: Array(bytes.prefix(length))) } }
+    var stream = Seed(2).stream
+    for _ in 0..<3_000 {
+      var mutated = bytes
+      mutated[stream.below(24)] = UInt8(stream.below(256))
+      _ = try? Samples(bytes: mutated)
+    }
+    var label = bytes
+    label[bytes.count - 1] = 9
+    #expect(throws: LearnError.self) { try Samples(bytes: label) }
+    var nan = bytes
+    nan.replaceSubrange(20..<24, with: [0, 0, 0xC0, 0x7F])
+    #expect(throws: LearnError.self) { try Samples(bytes: nan) }
+  }
+
+  @Test(arguments: [
+    Partition.iid, .dirichlet(alpha: 0.5, least: 1), .dirichlet(alpha: 0.01, least: 5), .dirichlet(alpha: 100, least: 1),
+  ])
+  func `a partition gives every row to one chunk, and the same for one seed`(_ partition: Partition) throws {
+    let data = try Blobs.dataset(samples: 1_000, features: 2, classes: 7, seed: Seed(1))
+    let rows = try partition.rows(data, chunks: 40, seed: Seed(3))
+    #expect(rows.flatMap { $0 }.sorted() == Array(0..<1_000))
+    #expect(rows.allSatisfy { !$0.isEmpty })
+    if case .dirichlet(_, let least) = partition { #expect(rows.allSatisfy { $0.count >= least }) }
+    #expect(try partition.rows(data, chunks: 40, seed: Seed(3)) == rows)
+    #expect(try partition.rows(data, chunks: 40, seed: Seed(4)) != rows)
+    #expect(throws: LearnError.self) { try partition.rows(data, chunks: 1_001, seed: Seed(1)) }
+  }
+
+  @Test func `a small alpha gives chunks of few classes`() throws {
+    let data = try Blobs.dataset(samples: 5_000, features: 1, classes: 10, seed: Seed(1))
+    func spread(_ alpha: Double) throws -> Double {
+      let rows = try Partition.dirichlet(alpha: alpha, least: 1).rows(data, chunks: 50, seed: Seed(5))
+      let classes = rows.map { Set($0.map { data.labels[$0] }).count }
+      return Double(classes.reduce(0, +)) / 50
+    }
+    #expect(try spread(0.1) < spread(1) && spread(1) < spread(100))
+  }
+}
