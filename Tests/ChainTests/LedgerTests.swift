@@ -5,7 +5,7 @@ import Testing
 
 /// A ledger with an owner, a coordinator, two auditors, two trainers and a stranger.
 struct Court {
-  static let hbar = { (n: Int) in Amount(tinybars: Int64(n) * Amount.tinybarsPerHbar)! }
+  static func hbar(_ count: Int) -> Amount { Amount(tinybars: Int64(count) * Amount.tinybarsPerHbar)! }
   let owner, coordinator, auditorA, auditorB, trainer, other, stranger: SigningKey
   var ledger: EmbeddedLedger
   var now = Timestamp(nanoseconds: 1_000_000_000_000)

@@ -25,8 +25,8 @@ import Testing
       key.sign([]).bytes.hex
         == "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
     )
-    let two = try #require(
-      SigningKey(secret: try #require([UInt8](hex: "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"))))
+    let second = try #require([UInt8](hex: "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"))
+    let two = try #require(SigningKey(secret: second))
     let signature = two.sign([0x72])
     #expect(two.publicKey.verifies(signature, of: [0x72]))
     #expect(!two.publicKey.verifies(signature, of: [0x73]))

@@ -74,7 +74,7 @@ enum Stories {
     ("ledger stall", [Fault(.stallLedger, at: .seconds(30), lasts: .seconds(90))]),
     ("store outage", [Fault(.stopStore, at: .seconds(30), lasts: .seconds(60))]),
     ("slow store", [Fault(.slowStore(by: 5_000), at: .seconds(20), lasts: .seconds(60))]),
-    ("bootstrap gone", [Fault(.crash(Selector(["bootstrap-1"]), keepsMemory: true), at: .seconds(1))]),
+    ("bootstrap gone", [Fault(.crash(Selector(["bootstrap-1"]), keepsMemory: true), at: .seconds(6))]),
   ]
   static func churn(_ at: Int64) -> Fault {
     var fault = Fault(.crash(Selector(["trainer-*"]), keepsMemory: true), at: .seconds(at), lasts: .seconds(25))
@@ -125,9 +125,19 @@ enum Stories {
           faults: [Fault(.liar(Selector(["laptop-2"]), .noise)), Fault(.liar(Selector(["laptop-4"]), .skip))]
         ) { scenario in
           scenario.seed = UInt64(seed)
+          scenario.job.data = .blobs(samples: 150, features: 4, classes: 3, testShare: 0.2)
+          scenario.job.partition = .dirichlet(alpha: 0.5, least: 2)
           // Everybody gets work, so that every lie is told.
           scenario.job.chunks = 10
           scenario.job.perRound = 10
+          // Dearer ones stand by for what the liars lose.
+          var servers = TrainerClass()
+          servers.name = "server"
+          servers.count = 2
+          servers.slots = 10
+          servers.price = Stories.hbar(2)...Stories.hbar(2)
+          scenario.peers.trainers[0].price = Stories.hbar(1)...Stories.hbar(1)
+          scenario.peers.trainers.append(servers)
           scenario.expectations = [.liarsCaught(nil), .honestSlashed(atMost: 0)]
         })
       #expect(record.isDelivered && record.invariantsBroken == [], "seed \(seed)")
@@ -177,7 +187,9 @@ enum Stories {
   }
 
   @Test func `what is explained comes from the journal, and a replay finds the first difference`() throws {
-    let scenario = Stories.scenario(faults: [Fault(.liar(Selector(["laptop-2"]), .noise))])
+    let scenario = Stories.scenario(trainers: 4, faults: [Fault(.liar(Selector(["laptop-2"]), .noise))]) {
+      $0.job.perRound = 8
+    }
     let rehearsal = try Rehearsal(scenario, folder: ".", fashionFolder: "", workers: 1)
     let record = rehearsal.run()
     let journal = try #require(rehearsal.journals.first { $0.name == "coordinator" }).bytes

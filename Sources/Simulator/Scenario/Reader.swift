@@ -4,6 +4,9 @@ import Yams
 
 /// A mapping of a scenario file, read key by key: what is not a word of it is an error that names line, column and word.
 struct Reader {
+  /// What a whole file is called.
+  static let root = "the scenario"
+
   let file: String
   let place: String
   private let node: Node
@@ -33,14 +36,20 @@ struct Reader {
     Self.error(pairs.first { $0.key == key }?.value ?? node, file, message)
   }
 
-  var keys: [String] { pairs.map(\.key) }
+  /// A key that must be there and is not; where another stands that is nearly it, that one is the mistake.
+  func lacks(_ key: String, _ more: String = "") -> ScenarioError {
+    if let typo = pairs.first(where: { !used.contains($0.key) && Self.distance($0.key, key) <= 3 }) {
+      return Self.error(typo.keyNode, file, "'\(typo.key)' is not a word of \(place); did you mean '\(key)'?")
+    }
+    return error("\(place) lacks '\(key)'\(more)")
+  }
 
   mutating func find(_ key: String) -> Node? {
     used.insert(key)
     return pairs.first { $0.key == key }?.value
   }
   mutating func need(_ key: String) throws(ScenarioError) -> Node {
-    guard let found = find(key) else { throw error("\(place) lacks '\(key)'") }
+    guard let found = find(key) else { throw lacks(key) }
     return found
   }
 
@@ -74,7 +83,7 @@ struct Reader {
 
   mutating func reader(_ key: String) throws(ScenarioError) -> Reader? {
     guard let node = find(key) else { return nil }
-    return try Reader(node, file: file, place: place.isEmpty ? key : "\(place).\(key)")
+    return try Reader(node, file: file, place: place == Self.root ? key : "\(place).\(key)")
   }
 
   private mutating func scalar(_ key: String) throws(ScenarioError) -> (String, Node)? {

@@ -37,18 +37,18 @@ extension Scenario {
     } catch {
       throw ScenarioError(file: file, message: "this is not YAML: \(error)")
     }
-    var reader = try Reader(root, file: file, place: "the scenario")
-    guard try reader.count("peermill", 0...1_000) != nil else { throw reader.error("the scenario lacks 'peermill: 1'") }
+    var reader = try Reader(root, file: file, place: Reader.root)
+    guard try reader.count("peermill", 0...1_000) != nil else { throw reader.lacks("peermill", ": its version, 1") }
     guard try reader.count("peermill", 1...1) != nil else { throw reader.error("peermill") }
     var scenario = Scenario()
     scenario.file = file
     scenario.name = URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent
-    guard let story = try reader.text("story") else { throw reader.error("the scenario lacks 'story'") }
+    guard let story = try reader.text("story") else { throw reader.lacks("story") }
     scenario.story = story
     scenario.seed = UInt64(try reader.count("seed", 0...Int.max) ?? 1)
-    guard var job = try reader.reader("job") else { throw reader.error("the scenario lacks 'job'") }
+    guard var job = try reader.reader("job") else { throw reader.lacks("job") }
     scenario.job = try JobPart(&job, seed: &scenario.jobSeed)
-    guard var peers = try reader.reader("peers") else { throw reader.error("the scenario lacks 'peers'") }
+    guard var peers = try reader.reader("peers") else { throw reader.lacks("peers") }
     scenario.peers = try PeersPart(&peers)
     if var ledger = try reader.reader("ledger") { scenario.ledger = try LedgerPart(&ledger) }
     if var store = try reader.reader("store") { scenario.store = try StorePart(&store) }
@@ -73,6 +73,10 @@ extension Scenario {
     switch error {
     case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
       return ScenarioError(file: file, line: mark.line, column: mark.column, message: "this is not YAML: \(problem)")
+    case .duplicatedKeysInMapping(let keys, let context):
+      return ScenarioError(
+        file: file, line: context.mark.line, column: context.mark.column,
+        message: "'\(keys.map { "\($0)" }.sorted().joined(separator: "', '"))' stands twice in one mapping")
     default: return ScenarioError(file: file, message: "this is not YAML that can be read: \(error)")
     }
   }
@@ -83,7 +87,7 @@ extension JobPart {
     self.init()
     name = try reader.text("name") ?? name
     seed = try reader.count("seed", 0...Int.max).map(UInt64.init)
-    guard var dataReader = try reader.reader("data") else { throw reader.error("job lacks 'data'") }
+    guard var dataReader = try reader.reader("data") else { throw reader.lacks("data") }
     data = try Data(&dataReader)
     if var split = try reader.reader("split") {
       chunks = try split.count("chunks", 1...Job.chunkLimit) ?? chunks
@@ -121,7 +125,7 @@ extension JobPart {
     enum Which: String, CaseIterable { case last, best }
     deliversBest = try reader.choice("deliver", Which.self) == .best
     if var resume = try reader.reader("resume") {
-      guard let path = try resume.text("checkpoint") else { throw resume.error("job.resume lacks 'checkpoint'") }
+      guard let path = try resume.text("checkpoint") else { throw resume.lacks("checkpoint") }
       self.resume = Resume(checkpoint: path, round: try resume.count("round", 0...Job.roundLimit) ?? 0)
       try resume.finish()
     }
@@ -131,7 +135,7 @@ extension JobPart {
       try audit.finish()
     }
     clip = try reader.number("clip", 1e-6...30_000) ?? clip
-    guard var market = try reader.reader("market") else { throw reader.error("job lacks 'market'") }
+    guard var market = try reader.reader("market") else { throw reader.lacks("market") }
     try readMarket(&market)
     try reader.finish()
   }
@@ -139,9 +143,9 @@ extension JobPart {
   private mutating func readMarket(_ market: inout Reader) throws(ScenarioError) {
     enum Mode: String, CaseIterable { case auction, posted }
     isAuction = try market.choice("mode", Mode.self) != .posted
-    guard let budget = try market.amount("budget") else { throw market.error("job.market lacks 'budget'") }
+    guard let budget = try market.amount("budget") else { throw market.lacks("budget") }
     guard let ceiling = try market.amount("ceiling"), ceiling > .zero else {
-      throw market.error("job.market lacks a 'ceiling' above 0")
+      throw market.lacks("ceiling", " above 0")
     }
     self.budget = budget
     self.ceiling = ceiling
@@ -199,13 +203,13 @@ extension JobPart.Data {
       self = .fashionMNIST(
         train: try reader.count("train", 1...60_000) ?? 60_000, test: try reader.count("test", 1...10_000) ?? 10_000)
     } else if let path = try reader.text("csv") {
-      guard let label = try reader.text("label") else { throw reader.error("job.data lacks 'label', the column of classes") }
+      guard let label = try reader.text("label") else { throw reader.lacks("label", ", the column of classes") }
       self = .csv(
         path: path, label: label, testShare: try reader.share("test") ?? 0.2,
         scaling: try reader.choice("scale", CSV.Scaling.self) ?? .zscore)
     } else if var idx = try reader.reader("idx") {
       func path(_ key: String) throws(ScenarioError) -> String {
-        guard let path = try idx.text(key) else { throw idx.error("job.data.idx lacks '\(key)'") }
+        guard let path = try idx.text(key) else { throw idx.lacks(key) }
         return path
       }
       self = .idx(

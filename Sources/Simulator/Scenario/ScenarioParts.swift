@@ -18,7 +18,7 @@ extension PeersPart {
       if var link = try auditor.reader("link") { auditorLink = try LinkPart(&link, auditorLink) }
       try auditor.finish()
     }
-    guard let classes = try reader.list("trainers") else { throw reader.error("peers lacks 'trainers'") }
+    guard let classes = try reader.list("trainers") else { throw reader.lacks("trainers") }
     for node in classes {
       var trainer = try Reader(node, file: reader.file, place: "a class of trainers")
       trainers.append(try TrainerClass(&trainer))
@@ -55,7 +55,7 @@ extension TrainerClass {
     memory = try reader.size("memory") ?? memory
     slots = try reader.count("slots", 1...Bid.slotLimit) ?? 1
     standing = try reader.count("standing", 0...1_000) ?? 0
-    guard let price = try reader.amounts("price") else { throw reader.error("a class of trainers lacks 'price'") }
+    guard let price = try reader.amounts("price") else { throw reader.lacks("price") }
     self.price = price
     arrive = try reader.durations("arrive") ?? arrive
     skew = try reader.durations("clock-skew") ?? skew
@@ -131,7 +131,7 @@ extension Fault {
     } else if let node = reader.find("partition") {
       self.init(.partition(try selector(node)))
     } else if let node = reader.find("liar") {
-      guard let lie = try reader.choice("does", Lie.self) else { throw reader.error("a liar lacks 'does': noise or skip") }
+      guard let lie = try reader.choice("does", Lie.self) else { throw reader.lacks("does", ": noise or skip") }
       self.init(.liar(try selector(node), lie))
     } else if let what = try reader.text("slow") {
       guard what == "store" else { throw reader.error(at: "slow", "'\(what)' cannot be slowed; 'store' can") }
