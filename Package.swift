@@ -35,7 +35,8 @@ let package = Package(
     .target(name: "RuntimeLive", dependencies: ["Runtime"], path: "Sources/Runtime/Live", swiftSettings: swift),
 
     // numbers
-    .target(name: "Learn", dependencies: ["Runtime", "CKernels", "CZlib"], path: "Sources/Learn", swiftSettings: swift),
+    .target(
+      name: "Learn", dependencies: ["Runtime", "CKernels", "CZlib"], path: "Sources/Learn", swiftSettings: swift),
 
     // the ports and what fulfils them in memory
     .target(name: "Transport", dependencies: ["Runtime"], path: "Sources/Transport/Core", swiftSettings: swift),

@@ -22,7 +22,8 @@ struct NodeCommand: ParsableCommand {
 }
 
 struct Keygen: ParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Make an Ed25519 key, readable by its owner alone, and show its peer id.")
+  static let configuration = CommandConfiguration(
+    abstract: "Make an Ed25519 key, readable by its owner alone, and show its peer id.")
   @Option(help: "The file to write; it must not exist.") var out: String
 
   func run() throws {
@@ -30,7 +31,9 @@ struct Keygen: ParsableCommand {
     let secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &chance) }
     guard let key = SigningKey(secret: secret) else { throw ValidationError("no key could be made") }
     let file = open(out, O_WRONLY | O_CREAT | O_EXCL, 0o600)
-    guard file >= 0 else { throw ValidationError("\(out) exists, or cannot be written: \(String(cString: strerror(errno)))") }
+    guard file >= 0 else {
+      throw ValidationError("\(out) exists, or cannot be written: \(String(cString: strerror(errno)))")
+    }
     defer { close(file) }
     let text = Array("peermill-key-1 \(secret.hex)\n".utf8)
     guard write(file, text, text.count) == text.count, fsync(file) == 0 else {
@@ -62,7 +65,10 @@ struct Doctor: ParsableCommand {
       print("kernels    \(name): \(outcome.weights.digest.short)")
     }
     let agree = Set(digests.map(\.1)).count == 1
-    print(agree ? "           they agree in every bit" : "           THEY DIFFER: do not train with this machine, and report it")
+    print(
+      agree
+        ? "           they agree in every bit" : "           THEY DIFFER: do not train with this machine, and report it"
+    )
     try measure()
     let (loop, time) = Loop.live(seed: Seed(1), workers: 1)
     let actor = loop.executor("doctor")
@@ -83,7 +89,8 @@ struct Doctor: ParsableCommand {
     let time = MonotonicTime()
     var samples = 0
     while time.elapsed() < 500_000_000 {
-      _ = try model.train(from: weights, on: chunk, recipe: TrainingRecipe(learningRate: 0.05, batch: 32), seed: Seed(1))
+      _ = try model.train(
+        from: weights, on: chunk, recipe: TrainingRecipe(learningRate: 0.05, batch: 32), seed: Seed(1))
       samples += 600
     }
     let perSecond = Double(samples) / (Double(time.elapsed()) / 1e9)

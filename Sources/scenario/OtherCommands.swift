@@ -3,7 +3,8 @@ import Foundation
 import Simulator
 
 struct ListCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "list", abstract: "List the stories in a folder, a line each.")
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the stories in a folder, a line each.")
   @Argument(help: "The folder.") var folder: String = "Scenarios"
 
   func run() throws {
@@ -28,7 +29,8 @@ struct CheckCommand: ParsableCommand {
     for file in files {
       do {
         let scenario = try Scenario.load(path: file)
-        _ = try RunOptions.parse([]).rehearsal(scenario, folder: URL(fileURLWithPath: file).deletingLastPathComponent().path)
+        _ = try RunOptions.parse([]).rehearsal(
+          scenario, folder: URL(fileURLWithPath: file).deletingLastPathComponent().path)
         print("\(file): in order")
       } catch { throw ScenarioCommand.userError(error) }
     }

@@ -42,7 +42,9 @@ struct RunCommand: ParsableCommand {
     screen.end()
     record.wall.seconds = (ContinuousClock.now - began).inSeconds
     record.wall.peakMiB = peakMiB()
-    if Interruption.isAsked { record.invariantsBroken.append("the run was interrupted: what stands here is what there was") }
+    if Interruption.isAsked {
+      record.invariantsBroken.append("the run was interrupted: what stands here is what there was")
+    }
     let kept = keepNothing ? nil : try keep(record, rehearsal, scenario, folder)
     if json {
       print(try RunFiles(record).summary())
@@ -54,7 +56,9 @@ struct RunCommand: ParsableCommand {
     if !record.passed { throw ExitCode(1) }
   }
 
-  private func keep(_ record: RunRecord, _ rehearsal: Rehearsal, _ scenario: Scenario, _ folder: String) throws -> RunFolder {
+  private func keep(_ record: RunRecord, _ rehearsal: Rehearsal, _ scenario: Scenario, _ folder: String) throws
+    -> RunFolder
+  {
     let text = FileManager.default.contents(atPath: file).map { String(decoding: $0, as: UTF8.self) } ?? ""
     return try RunFolder.write(
       record, journals: rehearsal.journals, weights: rehearsal.deliveredWeights, scenario: text,

@@ -6,7 +6,8 @@ import Simulator
 struct ScenarioCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "scenario",
-    abstract: "Rehearse a training job: a whole network in one process, every fault, one seed, the same bits each time.",
+    abstract:
+      "Rehearse a training job: a whole network in one process, every fault, one seed, the same bits each time.",
     discussion: """
       Examples:
         scenario run Scenarios/quickstart.yaml              tell the story, write a report
@@ -48,14 +49,19 @@ struct RunOptions: ParsableArguments {
   var seed: UInt64?
   @Option(help: "The job's own seed: other data, other weights. Default: the file's, or else the run's seed.")
   var jobSeed: UInt64?
-  @Option(help: "Threads that train, beside the one that tells the story; no result depends on it. Default: one less than there are cores.")
+  @Option(
+    help:
+      "Threads that train, beside the one that tells the story; no result depends on it. Default: one less than there are cores."
+  )
   var workers: Int?
   @Option(help: "Order of work that is ready at the same instant: in-order, or permuted by the seed to find races.")
   var schedule: String = "in-order"
 
   func validate() throws {
     if let workers, !(0...256).contains(workers) { throw ValidationError("--workers takes 0 to 256") }
-    if Self.schedule(schedule) == nil { throw ValidationError("--schedule takes in-order or permuted, not '\(schedule)'") }
+    if Self.schedule(schedule) == nil {
+      throw ValidationError("--schedule takes in-order or permuted, not '\(schedule)'")
+    }
   }
   private static func schedule(_ word: String) -> ScheduleChoice? { ScheduleChoice(rawValue: word) }
 

@@ -104,14 +104,21 @@ import Testing
   }
 
   @Test func `a commitment is bound to everything it is about`() {
-    let base = Commitment.digest(job: Digest(of: [1]), chunk: 1, round: 2, by: key(3), salt: Digest(of: [4]), update: Digest(of: [5]))
+    let base = Commitment.digest(
+      job: Digest(of: [1]), chunk: 1, round: 2, by: key(3), salt: Digest(of: [4]), update: Digest(of: [5]))
     let others = [
-      Commitment.digest(job: Digest(of: [2]), chunk: 1, round: 2, by: key(3), salt: Digest(of: [4]), update: Digest(of: [5])),
-      Commitment.digest(job: Digest(of: [1]), chunk: 2, round: 2, by: key(3), salt: Digest(of: [4]), update: Digest(of: [5])),
-      Commitment.digest(job: Digest(of: [1]), chunk: 1, round: 3, by: key(3), salt: Digest(of: [4]), update: Digest(of: [5])),
-      Commitment.digest(job: Digest(of: [1]), chunk: 1, round: 2, by: key(4), salt: Digest(of: [4]), update: Digest(of: [5])),
-      Commitment.digest(job: Digest(of: [1]), chunk: 1, round: 2, by: key(3), salt: Digest(of: [5]), update: Digest(of: [5])),
-      Commitment.digest(job: Digest(of: [1]), chunk: 1, round: 2, by: key(3), salt: Digest(of: [4]), update: Digest(of: [6])),
+      Commitment.digest(
+        job: Digest(of: [2]), chunk: 1, round: 2, by: key(3), salt: Digest(of: [4]), update: Digest(of: [5])),
+      Commitment.digest(
+        job: Digest(of: [1]), chunk: 2, round: 2, by: key(3), salt: Digest(of: [4]), update: Digest(of: [5])),
+      Commitment.digest(
+        job: Digest(of: [1]), chunk: 1, round: 3, by: key(3), salt: Digest(of: [4]), update: Digest(of: [5])),
+      Commitment.digest(
+        job: Digest(of: [1]), chunk: 1, round: 2, by: key(4), salt: Digest(of: [4]), update: Digest(of: [5])),
+      Commitment.digest(
+        job: Digest(of: [1]), chunk: 1, round: 2, by: key(3), salt: Digest(of: [5]), update: Digest(of: [5])),
+      Commitment.digest(
+        job: Digest(of: [1]), chunk: 1, round: 2, by: key(3), salt: Digest(of: [4]), update: Digest(of: [6])),
     ]
     #expect(!others.contains(base) && Set(others).count == others.count)
   }
@@ -128,7 +135,8 @@ import Testing
       .jobRequest(JobRequest(declaration: [1])), .sealedBid(SealedBid(job: .zero, seal: Digest(of: [2]))),
       .bidReveal(BidReveal(bid: entry(1, 5).bid, salt: Digest(of: [1]))), .task(task), .reveal(reveal),
       .answer(Answer(job: Digest(of: [1]), round: 1, slot: 2, reason: .wrongDigest)), .receipts(Receipts()),
-      .auditTask(AuditTask()), .auditReport(AuditReport()), .delivered(Delivered()), .cancel(JobReference(job: Digest(of: [1]))),
+      .auditTask(AuditTask()), .auditReport(AuditReport()), .delivered(Delivered()),
+      .cancel(JobReference(job: Digest(of: [1]))),
     ]
     var stream = Seed(1).stream
     for message in messages {

@@ -9,7 +9,9 @@ import Testing
     var stream = Seed(UInt64(seed)).child("history").stream
     var court = Court()
     court.fund()
-    let keys = [court.owner, court.coordinator, court.auditorA, court.auditorB, court.trainer, court.other, court.stranger]
+    let keys = [
+      court.owner, court.coordinator, court.auditorA, court.auditorB, court.trainer, court.other, court.stranger,
+    ]
     var paid: Set<[Int]> = []
     var nonce: UInt64 = 0
     func note(_ events: [LedgerEvent]) {
@@ -35,11 +37,14 @@ import Testing
       case 5: operation = .answer(job: court.job, slot: slot)
       case 6: operation = .revoke(job: court.job, slot: slot)
       case 7: operation = .expire(job: court.job, slot: slot)
-      case 8, 9: operation = .submit(job: court.job, claims: [court.receipt(slot, rounds: rounds, nonce: nonce, for: worker)])
-      case 10: operation = .submit(job: court.job, claims: [SlotClaim(slot: slot, rounds: rounds, commitmentsRoot: .zero)])
+      case 8, 9:
+        operation = .submit(job: court.job, claims: [court.receipt(slot, rounds: rounds, nonce: nonce, for: worker)])
+      case 10:
+        operation = .submit(job: court.job, claims: [SlotClaim(slot: slot, rounds: rounds, commitmentsRoot: .zero)])
       case 11: operation = .settle(job: court.job, claims: [stream.below(8)])
       case 12: operation = court.dispute(slot, of: worker)
-      case 13: operation = .rule(job: court.job, dispute: stream.below(4), isUpheld: stream.chance(0.5), evidence: .zero)
+      case 13:
+        operation = .rule(job: court.job, dispute: stream.below(4), isUpheld: stream.chance(0.5), evidence: .zero)
       case 14: operation = .lapse(job: court.job, dispute: stream.below(4))
       default: operation = stream.chance(0.1) ? .close(job: court.job) : .withdraw(Court.hbar(1 + stream.below(3)))
       }

@@ -54,7 +54,8 @@ struct Court {
   mutating func act(_ key: SigningKey, _ operation: Operation, after delay: Duration = .seconds(1)) -> [LedgerEvent] {
     now = now + delay
     sequences[key.publicKey, default: 0] += 1
-    let signed = Transaction(sender: key.publicKey, sequence: sequences[key.publicKey]!, operation: operation).signed(by: key)
+    let signed = Transaction(sender: key.publicKey, sequence: sequences[key.publicKey]!, operation: operation).signed(
+      by: key)
     let events = ledger.apply(signed, authentic: signed.isAuthentic, at: now)
     #expect(ledger.holdings.isConserved && ledger.recount() == ledger.holdings)
     return events
@@ -68,7 +69,9 @@ struct Court {
     act(owner, .openJob(terms))
     for key in [trainer, other, auditorA, auditorB, stranger] { act(key, .deposit(Self.hbar(100))) }
   }
-  func lease(_ slot: Int, nonce: UInt64 = 1, price: Int = 4, for key: SigningKey? = nil, by signer: SigningKey? = nil) -> SignedLease {
+  func lease(_ slot: Int, nonce: UInt64 = 1, price: Int = 4, for key: SigningKey? = nil, by signer: SigningKey? = nil)
+    -> SignedLease
+  {
     var lease = Lease()
     lease.job = job
     lease.slot = slot
@@ -78,7 +81,9 @@ struct Court {
     lease.nonce = nonce
     return lease.signed(by: signer ?? coordinator)
   }
-  func receipt(_ slot: Int, rounds: [Int], nonce: UInt64 = 1, for key: SigningKey? = nil, by signer: SigningKey? = nil) -> SlotClaim {
+  func receipt(_ slot: Int, rounds: [Int], nonce: UInt64 = 1, for key: SigningKey? = nil, by signer: SigningKey? = nil)
+    -> SlotClaim
+  {
     var receipt = Receipt()
     receipt.job = job
     receipt.slot = slot
@@ -100,14 +105,19 @@ struct Court {
 }
 
 @Suite struct AmountTests {
-  @Test(arguments: [
-    ("12.5 hbar", 1_250_000_000), ("0.00000001 hbar", 1), ("250 tinybar", 250), ("0 hbar", 0), ("1 hbar", 100_000_000),
-  ] as [(String, Int64)])
+  @Test(
+    arguments: [
+      ("12.5 hbar", 1_250_000_000), ("0.00000001 hbar", 1), ("250 tinybar", 250), ("0 hbar", 0),
+      ("1 hbar", 100_000_000),
+    ] as [(String, Int64)])
   func `money in words`(_ text: String, _ tinybars: Int64) {
     #expect(Amount(parsing: text)?.tinybars == tinybars)
     if let amount = Amount(parsing: text) { #expect(Amount(parsing: "\(amount)") == amount) }
   }
-  @Test(arguments: ["", "5", "-1 hbar", "1.000000001 hbar", "1.5 tinybar", "1e3 hbar", "99999999999999999999 hbar", "1 dollar", "1..2 hbar", ". hbar"])
+  @Test(arguments: [
+    "", "5", "-1 hbar", "1.000000001 hbar", "1.5 tinybar", "1e3 hbar", "99999999999999999999 hbar", "1 dollar",
+    "1..2 hbar", ". hbar",
+  ])
   func `what is not money is refused`(_ text: String) { #expect(Amount(parsing: text) == nil) }
 
   @Test func `arithmetic is checked and shares round down`() {
@@ -131,7 +141,9 @@ struct Court {
     #expect(court.refuses(court.trainer, .settle(job: court.job, claims: [0])) == .windowOpen)
     court.act(court.stranger, .settle(job: court.job, claims: [0]), after: .seconds(61))
     #expect(court.credits(court.trainer) == Court.hbar(108))
-    #expect(court.refuses(court.trainer, .submit(job: court.job, claims: [court.receipt(0, rounds: [5])])) == .roundAlreadyClaimed)
+    #expect(
+      court.refuses(court.trainer, .submit(job: court.job, claims: [court.receipt(0, rounds: [5])]))
+        == .roundAlreadyClaimed)
     court.act(court.trainer, .withdraw(Court.hbar(108)))
     #expect(court.credits(court.trainer) == .zero)
   }
@@ -158,13 +170,16 @@ struct Court {
     #expect(court.refuses(thief, .expire(job: court.job, slot: 0)) == .notOverdue)
     #expect(court.refuses(thief, .expire(job: court.job, slot: 1)) == .slotNotLeased)
     #expect(court.refuses(thief, .submit(job: court.job, claims: [])) == .noClaims)
-    #expect(court.refuses(thief, .submit(job: court.job, claims: [court.receipt(0, rounds: [0], by: thief)])) == .badSignature)
+    #expect(
+      court.refuses(thief, .submit(job: court.job, claims: [court.receipt(0, rounds: [0], by: thief)])) == .badSignature
+    )
     #expect(court.refuses(thief, .submit(job: court.job, claims: [court.receipt(0, rounds: [1])])) == .badRounds)
     #expect(court.refuses(thief, .submit(job: court.job, claims: [court.receipt(0, rounds: [5, 0])])) == .badRounds)
     let twice = court.receipt(1, rounds: [0])
     #expect(court.refuses(thief, .submit(job: court.job, claims: [twice, twice])) == .roundAlreadyClaimed)
     #expect(
-      court.refuses(thief, .submit(job: court.job, claims: [SlotClaim(slot: 0, rounds: [0], commitmentsRoot: .zero)])) == .notTrainer)
+      court.refuses(thief, .submit(job: court.job, claims: [SlotClaim(slot: 0, rounds: [0], commitmentsRoot: .zero)]))
+        == .notTrainer)
     #expect(court.refuses(thief, .settle(job: court.job, claims: [0])) == .unknownClaim)
     #expect(court.refuses(thief, court.dispute(2)) == .nothingToDispute)
     #expect(court.refuses(thief, .rule(job: court.job, dispute: 0, isUpheld: true, evidence: .zero)) == .unknownDispute)
@@ -177,7 +192,8 @@ struct Court {
     #expect(court.refuses(thief, .payAudits(audits.signed(by: thief))) == .badSignature)
     audits.auditor = thief.publicKey
     #expect(court.refuses(thief, .payAudits(audits.signed(by: court.coordinator))) == .notAuditor)
-    #expect(court.refuses(thief, .post(topic: court.job, message: Array(repeating: 0, count: 1_025))) == .messageTooLong)
+    #expect(
+      court.refuses(thief, .post(topic: court.job, message: Array(repeating: 0, count: 1_025))) == .messageTooLong)
     #expect(court.refuses(thief, .release(job: Digest(of: [9]), slot: 0)) == .unknownJob)
     #expect(court.escrow == Court.hbar(99))
   }
@@ -202,9 +218,11 @@ struct Court {
 
   @Test func `a replayed, forged or unknown transaction is refused`() {
     var court = Court()
-    let signed = Transaction(sender: court.owner.publicKey, sequence: 5, operation: .deposit(Court.hbar(1))).signed(by: court.owner)
+    let signed = Transaction(sender: court.owner.publicKey, sequence: 5, operation: .deposit(Court.hbar(1))).signed(
+      by: court.owner)
     func code(_ authentic: Bool) -> Rejection? {
-      guard case .rejected(let rejection) = court.ledger.apply(signed, authentic: authentic, at: court.now).first?.kind else {
+      guard case .rejected(let rejection) = court.ledger.apply(signed, authentic: authentic, at: court.now).first?.kind
+      else {
         return nil
       }
       return rejection.code
@@ -250,7 +268,8 @@ struct Court {
     }
     #expect(opened.arbiter == court.auditorB.publicKey)
     #expect(court.refuses(court.trainer, .release(job: court.job, slot: 0)) == .leaseDisputed)
-    #expect(court.refuses(court.auditorA, .rule(job: court.job, dispute: 0, isUpheld: true, evidence: .zero)) == .notArbiter)
+    #expect(
+      court.refuses(court.auditorA, .rule(job: court.job, dispute: 0, isUpheld: true, evidence: .zero)) == .notArbiter)
     #expect(court.refuses(court.stranger, .lapse(job: court.job, dispute: 0)) == .rulingOpen)
     court.act(court.auditorB, .rule(job: court.job, dispute: 0, isUpheld: true, evidence: .zero))
     #expect(court.credits(court.trainer) == Court.hbar(80))
@@ -267,7 +286,10 @@ struct Court {
     court.act(court.auditorB, .rule(job: court.job, dispute: 0, isUpheld: false, evidence: .zero))
     #expect(court.credits(court.trainer) == Court.hbar(85) && court.credits(court.auditorA) == Court.hbar(95))
     court.act(court.auditorA, court.dispute(0))
-    #expect(court.refuses(court.auditorB, .rule(job: court.job, dispute: 1, isUpheld: true, evidence: .zero), after: .seconds(301)) == .rulingOver)
+    #expect(
+      court.refuses(
+        court.auditorB, .rule(job: court.job, dispute: 1, isUpheld: true, evidence: .zero), after: .seconds(301))
+        == .rulingOver)
     court.act(court.stranger, .lapse(job: court.job, dispute: 1))
     #expect(court.credits(court.auditorA) == Court.hbar(95))
     court.act(court.trainer, .release(job: court.job, slot: 0))
@@ -278,7 +300,8 @@ struct Court {
     var court = Court()
     court.fund()
     court.act(court.trainer, .acceptLease(court.lease(0)))
-    court.act(court.trainer, .submit(job: court.job, claims: [SlotClaim(slot: 0, rounds: [0, 2], commitmentsRoot: .zero)]))
+    court.act(
+      court.trainer, .submit(job: court.job, claims: [SlotClaim(slot: 0, rounds: [0, 2], commitmentsRoot: .zero)]))
     #expect(court.refuses(court.trainer, .settle(job: court.job, claims: [0]), after: .seconds(300)) == .windowOpen)
     court.act(court.trainer, .settle(job: court.job, claims: [0]), after: .seconds(301))
     #expect(court.credits(court.trainer) == Court.hbar(108))
@@ -330,7 +353,8 @@ struct Court {
     var court = Court()
     var hashes: Set<Digest> = []
     for number in 1...5 {
-      guard case .posted(let post) = court.act(court.stranger, .post(topic: Digest(of: [3]), message: [7])).first?.kind else {
+      guard case .posted(let post) = court.act(court.stranger, .post(topic: Digest(of: [3]), message: [7])).first?.kind
+      else {
         Issue.record("not posted")
         return
       }

@@ -11,7 +11,8 @@ import Testing
   }
 
   @Test func `IDX images and labels make a dataset`() throws {
-    let data = try IDX.dataset(images: idx([2, 2, 2], [0, 255, 1, 2, 3, 4, 5, 6]), labels: idx([2], [1, 0]), named: "t")
+    let data = try IDX.dataset(
+      images: idx([2, 2, 2], [0, 255, 1, 2, 3, 4, 5, 6]), labels: idx([2], [1, 0]), named: "t")
     #expect(data.count == 2 && data.featureCount == 4 && data.labels == [1, 0])
     let chunk = try data.chunk(rows: [1, 0])
     #expect(chunk.count == 2 && chunk.label(0) == 0 && chunk.label(1) == 1)
@@ -20,7 +21,9 @@ import Testing
 
   @Test func `IDX that is cut short or claims too much is refused`() {
     let good = idx([2, 2, 2], [0, 255, 1, 2, 3, 4, 5, 6])
-    for length in 0..<good.count { #expect(throws: LearnError.self) { try IDX.read(Array(good.prefix(length)), named: "t") } }
+    for length in 0..<good.count {
+      #expect(throws: LearnError.self) { try IDX.read(Array(good.prefix(length)), named: "t") }
+    }
     #expect(throws: LearnError.self) { try IDX.read(idx([1 << 31, 1 << 31], []), named: "t") }
     #expect(throws: LearnError.self) { try IDX.read([0, 0, 0x0D, 1, 0, 0, 0, 0], named: "t") }
     #expect(throws: LearnError.self) { try IDX.read([0x1F, 0x8B, 1, 2, 3], named: "t") }
@@ -62,7 +65,9 @@ import Testing
   @Test func `a chunk's bytes from outside are checked`() throws {
     let data = try Blobs.dataset(samples: 20, features: 3, classes: 2, seed: Seed(1))
     let bytes = try data.chunk(rows: 0..<20).bytes
-    for length in 0..<bytes.count { #expect(throws: LearnError.self) { try Samples(bytes: Array(bytes.prefix(length))) } }
+    for length in 0..<bytes.count {
+      #expect(throws: LearnError.self) { try Samples(bytes: Array(bytes.prefix(length))) }
+    }
     var stream = Seed(2).stream
     for _ in 0..<3_000 {
       var mutated = bytes
@@ -78,7 +83,8 @@ import Testing
   }
 
   @Test(arguments: [
-    Partition.iid, .dirichlet(alpha: 0.5, least: 1), .dirichlet(alpha: 0.01, least: 5), .dirichlet(alpha: 100, least: 1),
+    Partition.iid, .dirichlet(alpha: 0.5, least: 1), .dirichlet(alpha: 0.01, least: 5),
+    .dirichlet(alpha: 100, least: 1),
   ])
   func `a partition gives every row to one chunk, and the same for one seed`(_ partition: Partition) throws {
     let data = try Blobs.dataset(samples: 1_000, features: 2, classes: 7, seed: Seed(1))

@@ -14,7 +14,9 @@ import Testing
     return (0..<count).map { _ in Float(stream.unit() * 2 - 1) }
   }
 
-  private func product(_ set: String, _ m: Int, _ n: Int, _ k: Int, _ a: [Float], _ b: [Float], transposed: Bool) -> [Float] {
+  private func product(_ set: String, _ m: Int, _ n: Int, _ k: Int, _ a: [Float], _ b: [Float], transposed: Bool)
+    -> [Float]
+  {
     guard let table = pm_kernels_named(set) else { return [] }
     var c = [Float](repeating: 0, count: m * n)
     var shape = pm_product_shape()
@@ -36,7 +38,8 @@ import Testing
     openblas_set_num_threads(1)
     var expected = [Float](repeating: 0, count: m * n)
     cblas_sgemm(
-      CblasRowMajor, CblasNoTrans, CblasNoTrans, Int32(m), Int32(n), Int32(k), 1, a, Int32(k), b, Int32(n), 0, &expected,
+      CblasRowMajor, CblasNoTrans, CblasNoTrans, Int32(m), Int32(n), Int32(k), 1, a, Int32(k), b, Int32(n), 0,
+      &expected,
       Int32(n))
     let first = product(Self.sets[0], m, n, k, a, b, transposed: false)
     for (x, y) in zip(first, expected) { #expect(abs(x - y) <= 1e-5 * Float(k).squareRoot() + 1e-6) }
@@ -66,11 +69,13 @@ import Testing
     ModelDeclaration(
       input: [2, 8, 8],
       layers: [
-        .convolution(channels: 17, kernel: 5), .relu, .maxPool, .convolution(channels: 8, kernel: 3), .relu, .dense(9), .relu,
+        .convolution(channels: 17, kernel: 5), .relu, .maxPool, .convolution(channels: 8, kernel: 3), .relu, .dense(9),
+        .relu,
         .dense(5),
       ]),
     ModelDeclaration(
-      input: [1, 6, 6], layers: [.convolution(channels: 3, kernel: 3), .convolution(channels: 4, kernel: 3), .maxPool, .dense(5)]),
+      input: [1, 6, 6],
+      layers: [.convolution(channels: 3, kernel: 3), .convolution(channels: 4, kernel: 3), .maxPool, .dense(5)]),
   ]
 
   static func chunk(_ model: Model, _ count: Int) throws -> Samples {
@@ -78,7 +83,9 @@ import Testing
     return try data.chunk(rows: 0..<count)
   }
 
-  @Test(arguments: models) func `training gives the same bits on every instruction set`(_ declaration: ModelDeclaration) throws {
+  @Test(arguments: models) func `training gives the same bits on every instruction set`(_ declaration: ModelDeclaration)
+    throws
+  {
     let recipe = TrainingRecipe(learningRate: 0.02, momentum: 0.9, batch: 7, epochs: 3, shuffle: true)
     var digests: Set<Digest> = []
     for set in Self.sets {
@@ -145,7 +152,9 @@ import Testing
       from: model.initialWeights(seed: Seed(1)), on: Self.chunk(model, 40),
       recipe: TrainingRecipe(learningRate: 0.02, momentum: 0.9, batch: 8, epochs: 2, shuffle: true), seed: Seed(2))
     #expect(numericsVersion == 1)
-    #expect(outcome.weights.digest.hex == "bbde9a3ee24905c23b6be2f1acf26ceb0f7b7214ba6fdb2a2078ec09ba98e011", "numerics changed: raise numericsVersion and PEERMILL_NUMERICS")
+    #expect(
+      outcome.weights.digest.hex == "bbde9a3ee24905c23b6be2f1acf26ceb0f7b7214ba6fdb2a2078ec09ba98e011",
+      "numerics changed: raise numericsVersion and PEERMILL_NUMERICS")
   }
 
   @Test func `training that diverges is an error`() throws {

@@ -5,13 +5,14 @@ import Testing
 @testable import Learn
 
 @Suite struct ModelTests {
-  @Test(arguments: [
-    ([], [.dense(2)]), ([0], [.dense(2)]), ([4], []), ([4], [.relu]), ([4], [.dense(3), .relu]),
-    ([4], [.dense(1)]), ([4], [.convolution(channels: 2, kernel: 3), .dense(2)]),
-    ([1, 5, 5], [.convolution(channels: 2, kernel: 3), .maxPool, .dense(2)]),
-    ([1, 4, 4], [.convolution(channels: 2, kernel: 4), .dense(2)]), ([4], [.maxPool, .dense(2)]),
-    ([1 << 16], [.dense(1 << 16), .dense(2)]), ([1, 1 << 16, 1 << 16], [.dense(2)]),
-  ] as [([Int], [Layer])])
+  @Test(
+    arguments: [
+      ([], [.dense(2)]), ([0], [.dense(2)]), ([4], []), ([4], [.relu]), ([4], [.dense(3), .relu]),
+      ([4], [.dense(1)]), ([4], [.convolution(channels: 2, kernel: 3), .dense(2)]),
+      ([1, 5, 5], [.convolution(channels: 2, kernel: 3), .maxPool, .dense(2)]),
+      ([1, 4, 4], [.convolution(channels: 2, kernel: 4), .dense(2)]), ([4], [.maxPool, .dense(2)]),
+      ([1 << 16], [.dense(1 << 16), .dense(2)]), ([1, 1 << 16, 1 << 16], [.dense(2)]),
+    ] as [([Int], [Layer])])
   func `a model that cannot be is refused with words`(_ input: [Int], _ layers: [Layer]) {
     #expect(throws: LearnError.self) { try Model(ModelDeclaration(input: input, layers: layers)) }
   }
@@ -19,7 +20,9 @@ import Testing
   private func model() throws -> Model { try Model(KernelTests.models[3]) }
 
   @Test func `a declaration comes back from its bytes`() throws {
-    for declaration in KernelTests.models { #expect(try ModelDeclaration(wireBytes: declaration.wireBytes) == declaration) }
+    for declaration in KernelTests.models {
+      #expect(try ModelDeclaration(wireBytes: declaration.wireBytes) == declaration)
+    }
   }
 
   @Test func `weights are safetensors, equal weights are equal bytes`() throws {
@@ -95,7 +98,8 @@ import Testing
   @Test func `any order and any thread give the same bits`() async throws {
     var stream = Seed(1).stream
     let base = weights((0..<6).map { _ in Float(stream.unit()) })
-    let updates = (0..<40).map { _ in (weights((0..<6).map { _ in Float(stream.unit() * 3 - 1) }), stream.below(50) + 1) }
+    let updates = (0..<40).map { _ in (weights((0..<6).map { _ in Float(stream.unit() * 3 - 1) }), stream.below(50) + 1)
+    }
     let first = try sum(base)
     for update in updates { try first.add(update.0, samples: update.1) }
     let expected = first.finish()

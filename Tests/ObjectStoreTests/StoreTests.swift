@@ -93,7 +93,9 @@ private func contract<S: ObjectStore & BlobTransfer>(_ store: inout S) async thr
       #expect(throws: ObjectStoreError.sealBroken) { try Seal.open(changed, key: key, context: [1]) }
     }
     for length in [0, 5, 27] {
-      #expect(throws: ObjectStoreError.sealBroken) { try Seal.open(Array(sealed.prefix(length)), key: key, context: [1]) }
+      #expect(throws: ObjectStoreError.sealBroken) {
+        try Seal.open(Array(sealed.prefix(length)), key: key, context: [1])
+      }
     }
     #expect(Seal.seal(plain, key: key, counter: 4, context: [1]) != sealed)
   }
@@ -145,7 +147,9 @@ private func contract<S: ObjectStore & BlobTransfer>(_ store: inout S) async thr
   @Test func `a manifest's root covers digests, counts and lengths`() {
     let entries = (0..<5).map { ManifestEntry(digest: Digest(of: [UInt8($0)]), samples: 10 + $0, length: 100) }
     let manifest = Manifest(entries: entries)
-    for index in entries.indices { #expect(manifest.tree.path(at: index).proves(entries[index].leaf, under: manifest.root)) }
+    for index in entries.indices {
+      #expect(manifest.tree.path(at: index).proves(entries[index].leaf, under: manifest.root))
+    }
     var changed = manifest
     changed.entries[2].samples += 1
     #expect(changed.root != manifest.root)

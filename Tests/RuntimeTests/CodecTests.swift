@@ -71,15 +71,16 @@ private struct Sample: Wire, Equatable {
     }
   }
 
-  @Test(arguments: [
-    ([0x08, 0x80, 0x00], "a varint longer than it needs"),
-    ([0x08, 0x00], "a default written out"),
-    ([0x12, 0x01, 0x61, 0x08, 0x01], "fields out of order"),
-    ([0x78, 0x01], "an unknown field"),
-    ([0x0B], "a group"),
-    ([0x12, 0x02, 0xC3, 0x28], "text that is not UTF-8"),
-    ([0x12, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], "a length beyond all bytes"),
-  ] as [([UInt8], String)])
+  @Test(
+    arguments: [
+      ([0x08, 0x80, 0x00], "a varint longer than it needs"),
+      ([0x08, 0x00], "a default written out"),
+      ([0x12, 0x01, 0x61, 0x08, 0x01], "fields out of order"),
+      ([0x78, 0x01], "an unknown field"),
+      ([0x0B], "a group"),
+      ([0x12, 0x02, 0xC3, 0x28], "text that is not UTF-8"),
+      ([0x12, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], "a length beyond all bytes"),
+    ] as [([UInt8], String)])
   func `a form that is not canonical is refused`(_ bytes: [UInt8], _ what: String) {
     #expect(throws: WireError.self, "\(what)") { try Sample(wireBytes: bytes) }
   }

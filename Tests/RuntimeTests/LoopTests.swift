@@ -155,7 +155,11 @@ private actor Counter {
     let log = Log()
     let actor = loop.executor("a")
     loop.schedule(after: .milliseconds(5), on: actor) { log.add("timer") }
-    loop.offload(cost: .seconds(100), on: actor) { 42 } then: { log.add("worked \($0)") }
+    loop.offload(cost: .seconds(100), on: actor) {
+      42
+    } then: {
+      log.add("worked \($0)")
+    }
     loop.run()
     loop.pool?.shutdown()
     #expect(log.all.sorted() == ["timer", "worked 42"])

@@ -105,7 +105,8 @@ import Testing
   @Test func `a journal comes back, a cut end is left out, damage is told`() throws {
     let journal = MemoryJournal()
     let records = (0..<20).map {
-      JournalRecord(kind: UInt8($0), at: Timestamp(nanoseconds: UInt64($0)), body: Array(repeating: UInt8($0), count: $0))
+      JournalRecord(
+        kind: UInt8($0), at: Timestamp(nanoseconds: UInt64($0)), body: Array(repeating: UInt8($0), count: $0))
     }
     for record in records { journal.append(record) }
     #expect(try journal.records() == records)

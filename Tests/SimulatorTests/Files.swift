@@ -1,6 +1,8 @@
 import Foundation
 
-func writeFile(_ path: String, _ bytes: [UInt8]) -> Bool { FileManager.default.createFile(atPath: path, contents: Data(bytes)) }
+func writeFile(_ path: String, _ bytes: [UInt8]) -> Bool {
+  FileManager.default.createFile(atPath: path, contents: Data(bytes))
+}
 func removeFile(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
 func readFile(_ path: String) -> String? {
   FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) }

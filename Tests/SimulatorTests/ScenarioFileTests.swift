@@ -35,7 +35,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ("budget: 200 hbar", "budjet: 200 hbar", "s.yaml:12:13: 'budjet' is not a word of job.market; did you mean 'budget'?"),
+    (
+      "budget: 200 hbar", "budjet: 200 hbar",
+      "s.yaml:12:13: 'budjet' is not a word of job.market; did you mean 'budget'?"
+    ),
     ("budget: 200 hbar", "budget: -5 hbar", "s.yaml:12:21: job.market.budget must be money"),
     ("budget: 200 hbar", "budget: 200", "job.market.budget must be money"),
     ("count: 4", "count: 0", "has no trainers"),
@@ -87,7 +90,8 @@ import Testing
   @Test func `what cannot work is refused before anything runs`() throws {
     func refusal(_ change: (inout Scenario) -> Void) -> String {
       do {
-        _ = try Rehearsal(Stories.scenario(change: change), folder: checkout + "/Tests", fashionFolder: "/nowhere", workers: 0)
+        _ = try Rehearsal(
+          Stories.scenario(change: change), folder: checkout + "/Tests", fashionFolder: "/nowhere", workers: 0)
         return "nothing was wrong"
       } catch { return "\(error)" }
     }
@@ -96,11 +100,16 @@ import Testing
     #expect(refusal { $0.job.layers = .named("cnn") }.contains("not images"))
     #expect(refusal { $0.job.chunks = 5_000 }.contains("cannot be cut into 5000 chunks"))
     #expect(refusal { $0.job.layers = .listed([.dense(2)]) }.contains("2 outputs for 3 classes"))
-    #expect(refusal { $0.job.data = .csv(path: "nothing.csv", label: "y", testShare: 0.2, scaling: .none) }.contains("is not there"))
+    #expect(
+      refusal { $0.job.data = .csv(path: "nothing.csv", label: "y", testShare: 0.2, scaling: .none) }.contains(
+        "is not there"))
   }
 
   @Test func `every scenario of the house is in order`() throws {
-    for name in ["small", "quickstart", "thousand", "vanish", "coordinator-crash", "partition", "liars", "ledger-stall", "store-outage", "deserted", "cancelled"] {
+    for name in [
+      "small", "quickstart", "thousand", "vanish", "coordinator-crash", "partition", "liars", "ledger-stall",
+      "store-outage", "deserted", "cancelled",
+    ] {
       let scenario = try Scenario.load(path: checkout + "/Scenarios/\(name).yaml")
       #expect(!scenario.story.isEmpty && !scenario.expectations.isEmpty)
     }

@@ -65,12 +65,24 @@ enum Stories {
 
   static let troubles: [(String, [Fault])] = [
     ("churn", [churn(30), churn(55)]),
-    ("lost memory", [Fault(.crash(Selector(["laptop-1", "laptop-2"]), keepsMemory: false), at: .seconds(31), lasts: .seconds(30))]),
+    (
+      "lost memory",
+      [Fault(.crash(Selector(["laptop-1", "laptop-2"]), keepsMemory: false), at: .seconds(31), lasts: .seconds(30))]
+    ),
     ("pause", [Fault(.pause(Selector(["laptop-*"])), at: .seconds(32), lasts: .seconds(50))]),
-    ("partition", [Fault(.partition(Selector(["laptop-1", "laptop-3", "auditor-1"])), at: .seconds(25), lasts: .seconds(60))]),
+    (
+      "partition",
+      [Fault(.partition(Selector(["laptop-1", "laptop-3", "auditor-1"])), at: .seconds(25), lasts: .seconds(60))]
+    ),
     ("cut-off coordinator", [Fault(.partition(Selector(["coordinator"])), at: .seconds(35), lasts: .seconds(45))]),
-    ("coordinator crash", [Fault(.crash(Selector(["coordinator"]), keepsMemory: true), at: .seconds(40), lasts: .seconds(20))]),
-    ("auditor crash", [Fault(.crash(Selector(["auditor-*"]), keepsMemory: true), at: .seconds(35), lasts: .seconds(60))]),
+    (
+      "coordinator crash",
+      [Fault(.crash(Selector(["coordinator"]), keepsMemory: true), at: .seconds(40), lasts: .seconds(20))]
+    ),
+    (
+      "auditor crash",
+      [Fault(.crash(Selector(["auditor-*"]), keepsMemory: true), at: .seconds(35), lasts: .seconds(60))]
+    ),
     ("ledger stall", [Fault(.stallLedger, at: .seconds(30), lasts: .seconds(90))]),
     ("store outage", [Fault(.stopStore, at: .seconds(30), lasts: .seconds(60))]),
     ("slow store", [Fault(.slowStore(by: 5_000), at: .seconds(20), lasts: .seconds(60))]),
@@ -96,9 +108,11 @@ enum Stories {
   @Test func `a coordinator that crashes at any moment goes on where it was`() throws {
     let calm = try Stories.tell(Stories.scenario(rounds: 3))
     for second in stride(from: 3, through: 190, by: 7) {
-      let crash = Fault(.crash(Selector(["coordinator"]), keepsMemory: true), at: .seconds(Int64(second)), lasts: .seconds(11))
+      let crash = Fault(
+        .crash(Selector(["coordinator"]), keepsMemory: true), at: .seconds(Int64(second)), lasts: .seconds(11))
       let record = try Stories.tell(Stories.scenario(rounds: 3, faults: [crash]))
-      #expect(record.isDelivered && record.weightsDigest == calm.weightsDigest, "crash at \(second) s: \(record.stopReason)")
+      #expect(
+        record.isDelivered && record.weightsDigest == calm.weightsDigest, "crash at \(second) s: \(record.stopReason)")
       #expect(record.invariantsBroken == [], "crash at \(second) s")
     }
   }
@@ -150,7 +164,8 @@ enum Stories {
 
   @Test func `a lie changes nothing in the weights where everything is audited`() throws {
     let calm = try Stories.tell(Stories.scenario())
-    let lied = try Stories.tell(Stories.scenario(faults: [Fault(.liar(Selector(["laptop-2"]), .skip))]) { $0.job.auditRate = 1 })
+    let lied = try Stories.tell(
+      Stories.scenario(faults: [Fault(.liar(Selector(["laptop-2"]), .skip))]) { $0.job.auditRate = 1 })
     #expect(lied.weightsDigest == calm.weightsDigest)
   }
 
@@ -167,7 +182,9 @@ enum Stories {
     let cancelled = try Stories.tell(Stories.scenario(rounds: 30, faults: [Fault(.cancelJob, at: .seconds(70))]))
     #expect(cancelled.stopReason == "cancelled" && cancelled.isDelivered && cancelled.invariantsBroken == [])
     let deserted = try Stories.tell(
-      Stories.scenario(rounds: 30, faults: [Fault(.crash(Selector(["trainer-*"]), keepsMemory: false), at: .seconds(60))]) {
+      Stories.scenario(
+        rounds: 30, faults: [Fault(.crash(Selector(["trainer-*"]), keepsMemory: false), at: .seconds(60))]
+      ) {
         $0.job.deadline = .seconds(600)
       })
     #expect(deserted.stopReason == "unplaced" && deserted.isDelivered && deserted.invariantsBroken == [])

@@ -62,7 +62,8 @@ public struct AuditorMachine: Machine {
     guard let job = try? Job(wireBytes: task.declaration), job.digest == task.job, task.proof.index == task.chunk,
       task.proof.proves(task.entry.leaf, under: job.manifest)
     else { return [] }
-    let name = AuditName(job: task.job, slot: task.slot, round: task.round, trainer: task.trainer, dispute: task.dispute)
+    let name = AuditName(
+      job: task.job, slot: task.slot, round: task.round, trainer: task.trainer, dispute: task.dispute)
     if let index = cases.firstIndex(where: { $0.name == name }) {
       return cases[index].stage == .reported && task.dispute == 0 ? [report(cases[index])] : []
     }
@@ -93,12 +94,15 @@ public struct AuditorMachine: Machine {
     cases[index].stage = .committing
     let commitment = Commitment.digest(
       job: name.job, chunk: cases[index].chunk, round: name.round, by: me, salt: salt(name), update: outcome.digest)
-    let post = CommitmentPost(job: name.job, round: name.round, entries: [.init(slot: name.slot, commitment: commitment)])
+    let post = CommitmentPost(
+      job: name.job, round: name.round, entries: [.init(slot: name.slot, commitment: commitment)])
     return [.transact(.post(topic: name.job, message: post.wireBytes))]
   }
 
   private func salt(_ name: AuditName) -> Digest {
-    Digest(of: [settings.secret.bytes, Array("audit \(name.slot) \(name.round)".utf8), name.job.bytes, name.trainer.bytes])
+    Digest(of: [
+      settings.secret.bytes, Array("audit \(name.slot) \(name.round)".utf8), name.job.bytes, name.trainer.bytes,
+    ])
   }
 
   private func report(_ audit: AuditCase) -> Effect<AuditorWork> {
@@ -118,7 +122,9 @@ public struct AuditorMachine: Machine {
     switch event.kind {
     case .jobOpened(let terms) where terms.arbiters.contains(me): return [.follow(job: terms.job)]
     case .posted(let post):
-      guard let commitments = try? CommitmentPost(wireBytes: post.message), commitments.job == post.topic else { return [] }
+      guard let commitments = try? CommitmentPost(wireBytes: post.message), commitments.job == post.topic else {
+        return []
+      }
       return post.sender == me ? promised(commitments) : remember(commitments, by: post.sender)
     case .disputeOpened(let opened) where opened.arbiter == me:
       disputes[opened.dispute] = opened
@@ -172,7 +178,8 @@ public struct AuditorMachine: Machine {
 
   /// What the trainer had promised. Where it differs from what was found, the ledger hears of it.
   private mutating func take(_ outcome: AuditOutcome, from sender: PublicKey) -> Effects {
-    let name = AuditName(job: outcome.job, slot: outcome.slot, round: outcome.round, trainer: outcome.trainer, dispute: 0)
+    let name = AuditName(
+      job: outcome.job, slot: outcome.slot, round: outcome.round, trainer: outcome.trainer, dispute: 0)
     guard let index = cases.firstIndex(where: { $0.name == name && $0.stage == .reported }),
       cases[index].coordinator == sender, !cases[index].isDisputed, cases[index].update != outcome.update,
       isPromised(outcome.update, salt: outcome.salt, chunk: cases[index].chunk, name)
@@ -186,7 +193,9 @@ public struct AuditorMachine: Machine {
     dispute.found = cases[index].update
     dispute.promised = outcome.update
     dispute.salt = outcome.salt
-    return [.transact(.dispute(dispute)), .note(Milestone(.auditMismatch, peer: me, round: name.round, slot: name.slot))]
+    return [
+      .transact(.dispute(dispute)), .note(Milestone(.auditMismatch, peer: me, round: name.round, slot: name.slot)),
+    ]
   }
 
   /// The arbiter's word: a lie only if the trainer promised what the reporter says, and this is not what comes out.

@@ -46,12 +46,15 @@ public final class AuditorRole: PeerRole, @unchecked Sendable {
   public func take(hints: [String], of message: Message, from peer: PublicKey) {
     guard case .auditTask(let task) = message, hints.count == 2, let job = try? Job(wireBytes: task.declaration),
       job.digest == task.job,
-      let keys = try? sealingKey.unwrap(task.keys, info: SealContext.keys(job: task.job, slot: task.slot)), keys.count == 64,
+      let keys = try? sealingKey.unwrap(task.keys, info: SealContext.keys(job: task.job, slot: task.slot)),
+      keys.count == 64,
       let chunkKey = SecretKey(bytes: Array(keys[..<32])), let checkpointKey = SecretKey(bytes: Array(keys[32...]))
     else { return }
-    let name = AuditName(job: task.job, slot: task.slot, round: task.round, trainer: task.trainer, dispute: task.dispute)
+    let name = AuditName(
+      job: task.job, slot: task.slot, round: task.round, trainer: task.trainer, dispute: task.dispute)
     kits[name] = AuditKit(
-      job: job, entry: task.entry, chunkKey: chunkKey, checkpointKey: checkpointKey, chunkURL: PresignedURL(text: hints[0]),
+      job: job, entry: task.entry, chunkKey: chunkKey, checkpointKey: checkpointKey,
+      chunkURL: PresignedURL(text: hints[0]),
       checkpointURL: PresignedURL(text: hints[1]), chunk: task.chunk, checkpoint: task.checkpoint)
   }
 
@@ -98,10 +101,12 @@ public final class AuditorRole: PeerRole, @unchecked Sendable {
   }
 
   private static func retrain(
-    _ sealedChunk: [UInt8], _ sealedCheckpoint: [UInt8], _ entry: ManifestEntry, _ kit: AuditKit, _ round: Int, _ model: Model
+    _ sealedChunk: [UInt8], _ sealedCheckpoint: [UInt8], _ entry: ManifestEntry, _ kit: AuditKit, _ round: Int,
+    _ model: Model
   ) -> Digest? {
     guard case .success(let samples) = TrainerRole.openChunk(sealedChunk, entry, kit.chunkKey),
-      case .success(let weights) = TrainerRole.openCheckpoint(sealedCheckpoint, kit.checkpoint, kit.checkpointKey, model),
+      case .success(let weights) = TrainerRole.openCheckpoint(
+        sealedCheckpoint, kit.checkpoint, kit.checkpointKey, model),
       let outcome = try? model.train(
         from: weights, on: samples, recipe: kit.job.recipe, seed: kit.job.trainingSeed(chunk: kit.chunk, round: round))
     else { return nil }

@@ -21,7 +21,9 @@ extension Coordination {
       bids.beacon = value
       return closeReveals(at: now)
     }
-    guard let desk = round, desk.isDrawing, label == Self.auditLabel(round: desk.number, draw: desk.draws) else { return [] }
+    guard let desk = round, desk.isDrawing, label == Self.auditLabel(round: desk.number, draw: desk.draws) else {
+      return []
+    }
     round?.isDrawing = false
     var effects: Effects = []
     for index in desk.works.indices where desk.works[index].stage == .accepted {
@@ -109,7 +111,8 @@ extension Coordination {
 
   mutating func disputeOpened(_ opened: DisputeOpened, at now: Timestamp) -> Effects {
     disputes[opened.dispute] = DisputeDesk(
-      slot: opened.slot, round: opened.round, trainer: opened.trainer, arbiter: opened.arbiter, deadline: opened.rulingBy,
+      slot: opened.slot, round: opened.round, trainer: opened.trainer, arbiter: opened.arbiter,
+      deadline: opened.rulingBy,
       mentioned: now)
     guard let desk = round, let index = desk.index(ofSlot: opened.slot), desk.works[index].trainer == opened.trainer,
       desk.number == opened.round

@@ -58,7 +58,8 @@ public final class CoordinatorRole: PeerRole, @unchecked Sendable {
   }
 
   public init(
-    settings: Coordination.Settings, secret: Digest, data: JobData, device: Device, host: any Host, store: any StoreHost,
+    settings: Coordination.Settings, secret: Digest, data: JobData, device: Device, host: any Host,
+    store: any StoreHost,
     sealer: any Sealer, shelf: ModelShelf, urlLife: Duration
   ) {
     self.settings = settings
@@ -184,7 +185,9 @@ public final class CoordinatorRole: PeerRole, @unchecked Sendable {
     }
   }
 
-  func put(_ key: ObjectKey, _ bytes: [UInt8], then: @escaping @Sendable () -> Void) { store([(key, bytes)][...], then: then) }
+  func put(_ key: ObjectKey, _ bytes: [UInt8], then: @escaping @Sendable () -> Void) {
+    store([(key, bytes)][...], then: then)
+  }
 
   // MARK: keys and capabilities go out
 
@@ -211,7 +214,8 @@ public final class CoordinatorRole: PeerRole, @unchecked Sendable {
     guard let keys else { return }
     var message = task
     let secrets = keys.chunk(task.chunk).bytes + keys.checkpoints.bytes
-    guard let wrapped = try? sealer.wrap(secrets, for: sealingKey, info: SealContext.keys(job: task.job, slot: task.slot))
+    guard
+      let wrapped = try? sealer.wrap(secrets, for: sealingKey, info: SealContext.keys(job: task.job, slot: task.slot))
     else { return }
     message.keys = wrapped
     let hints = [

@@ -38,7 +38,8 @@ extension CoordinatorRole {
 
   // MARK: one update
 
-  func check(_ reference: UpdateReference, _ round: Int, _ base: Digest, _ done: @escaping @Sendable (Outcome) -> Void) {
+  func check(_ reference: UpdateReference, _ round: Int, _ base: Digest, _ done: @escaping @Sendable (Outcome) -> Void)
+  {
     let kind = CoordinatorWork.Kind.checked.rawValue
     let finish: @Sendable (Int) -> Void = { code in
       done(Outcome(kind: kind, round: round, slot: reference.slot, peer: reference.trainer, code: code))
@@ -86,7 +87,8 @@ extension CoordinatorRole {
 
   /// An update is opened, compared with what was promised, and added; or there is one reason why not.
   private static func add(
-    _ sealed: [UInt8], _ reference: UpdateReference, _ key: SecretKey, _ context: [UInt8], _ model: Model, to sum: RoundSum
+    _ sealed: [UInt8], _ reference: UpdateReference, _ key: SecretKey, _ context: [UInt8], _ model: Model,
+    to sum: RoundSum
   ) -> Reason {
     guard let plain = try? Seal.open(sealed, key: key, context: context) else { return .sealBroken }
     guard Digest(of: plain) == reference.digest else { return .wrongDigest }
@@ -110,7 +112,8 @@ extension CoordinatorRole {
     _ round: Int, _ base: Digest, _ updates: [UpdateReference], _ done: @escaping @Sendable (Outcome) -> Void
   ) {
     let kind = CoordinatorWork.Kind.aggregated.rawValue
-    if let open = sum, open.round == round, open.base == base, Set(open.added.map(\.digestOfUse)) == Set(updates.map(\.digestOfUse)),
+    if let open = sum, open.round == round, open.base == base,
+      Set(open.added.map(\.digestOfUse)) == Set(updates.map(\.digestOfUse)),
       open.added.count == updates.count
     {
       close(open, updates, done)
@@ -199,11 +202,15 @@ extension CoordinatorRole {
         return
       }
       let pieces = EvaluationPieces(
-        stride(from: 0, to: test.count, by: Self.evaluationPiece).map { $0..<min(test.count, $0 + Self.evaluationPiece) })
+        stride(from: 0, to: test.count, by: Self.evaluationPiece).map {
+          $0..<min(test.count, $0 + Self.evaluationPiece)
+        })
       for index in pieces.ranges.indices {
         let range = pieces.ranges[index]
         let cost = device.cost(flops: model.forwardFlopsPerSample * test.count)
-        host.offload(cost: cost) { (try? model.evaluate(weights, on: test, rows: range)) ?? Evaluation() } then: { part in
+        host.offload(cost: cost) {
+          (try? model.evaluate(weights, on: test, rows: range)) ?? Evaluation()
+        } then: { part in
           guard let whole = pieces.put(part, at: index) else { return }
           done(
             Outcome(

@@ -9,7 +9,9 @@ extension Coordination {
     case .leaseAccepted(let lease) where lease.job == jobDigest: return leaseAccepted(lease, at: now)
     case .leaseEnded(let ended) where ended.job == jobDigest: return leaseEnded(ended, at: now)
     case .posted(let post) where post.topic == jobDigest:
-      guard let commitments = try? CommitmentPost(wireBytes: post.message), commitments.job == jobDigest else { return [] }
+      guard let commitments = try? CommitmentPost(wireBytes: post.message), commitments.job == jobDigest else {
+        return []
+      }
       return committed(commitments, by: post.sender, at: now)
     case .beacon(let beacon) where beacon.topic == jobDigest && beacon.sender == me:
       return beaconDrawn(beacon.label, beacon.value, at: now)
@@ -62,7 +64,8 @@ extension Coordination {
       standings[ended.trainer, default: Standing()].note(good: false)
       effects.append(
         .note(Milestone(.leaseLost, peer: ended.trainer, slot: ended.slot, amount: ended.forfeited, reason: .vanished)))
-    case .released, .revoked, .slashed, .claimed: break
+    case .slashed: bids.lines[ended.trainer]?.isBlamed = true
+    case .released, .revoked, .claimed: break
     }
     if ended.cause != .slashed, ended.cause != .claimed, !lease.accepted.isEmpty,
       !unreceipted.contains(where: { $0.slot == ended.slot && $0.lease.nonce == lease.nonce }),
@@ -95,7 +98,8 @@ extension Coordination {
   private mutating func claimOpened(_ claimed: ClaimOpened, at now: Timestamp) -> Effects {
     openClaims[claimed.claim] = ClaimDesk(slot: claimed.slot, payableFrom: claimed.payableFrom, swept: now)
     for index in receipted.indices
-    where receipted[index].proof.receipt.slot == claimed.slot && receipted[index].proof.receipt.trainer == claimed.trainer
+    where receipted[index].proof.receipt.slot == claimed.slot
+      && receipted[index].proof.receipt.trainer == claimed.trainer
       && receipted[index].proof.receipt.nonce == claimed.nonce
     {
       receipted[index].isClaimed = true

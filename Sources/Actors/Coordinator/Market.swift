@@ -5,7 +5,8 @@ extension Coordination {
   // MARK: bids come in
 
   mutating func take(_ sealed: SealedBid, from sender: PublicKey, at now: Timestamp) -> Effects {
-    guard phase == .offering, sealed.job == jobDigest, bids.lines[sender] == nil, bids.order.count < BidDesk.limit else {
+    guard phase == .offering, sealed.job == jobDigest, bids.lines[sender] == nil, bids.order.count < BidDesk.limit
+    else {
       return []
     }
     bids.order.append(sender)
@@ -30,7 +31,8 @@ extension Coordination {
 
   mutating func take(_ reveal: BidReveal, from sender: PublicKey, at now: Timestamp) -> Effects {
     let bid = reveal.bid
-    guard bid.job == jobDigest, bid.bidder == sender, bid.sealingKey.count == 32, bid.slots > 0, bid.slots <= Bid.slotLimit,
+    guard bid.job == jobDigest, bid.bidder == sender, bid.sealingKey.count == 32, bid.slots > 0,
+      bid.slots <= Bid.slotLimit,
       bid.price <= job.market.ceiling || phase == .revealing
     else { return [] }
     switch phase {
@@ -127,7 +129,9 @@ extension Coordination {
     guard phase == .running, let round, let beacon = bids.beacon else { return [] }
     let spanEnd = self.spanEnd(of: round.number)
     let open = slots.indices.filter { index in
-      guard slots[index].state == .free, let first = slots[index].plan.rounds.first, first < spanEnd else { return false }
+      guard slots[index].state == .free, let first = slots[index].plan.rounds.first, first < spanEnd else {
+        return false
+      }
       return slots[index].plan.rounds.contains { $0 >= round.number && !slots[index].doneRounds.contains($0) }
     }
     if open.isEmpty { return [] }
@@ -157,7 +161,9 @@ extension Coordination {
     for (bidder, list) in grants {
       effects += send(list, to: bidder)
       effects.append(
-        .note(Milestone(.leaseGranted, peer: bidder, round: round.number, amount: list[0].lease.lease.price, count: list.count)))
+        .note(
+          Milestone(
+            .leaseGranted, peer: bidder, round: round.number, amount: list[0].lease.lease.price, count: list.count)))
     }
     return effects
   }

@@ -49,8 +49,11 @@ extension Coordination {
 
   /// The escrow is there: the market hears of the job.
   mutating func escrowOpened(_ terms: JobTerms, at now: Timestamp) -> Effects {
-    guard phase == .awaitingEscrow, terms == JobTerms(for: job, digest: jobDigest, owner: owner, coordinator: me,
-      arbiters: auditors.map(\.peer), finalDeadline: terms.finalDeadline, manifest: manifest)
+    guard phase == .awaitingEscrow,
+      terms
+        == JobTerms(
+          for: job, digest: jobDigest, owner: owner, coordinator: me,
+          arbiters: auditors.map(\.peer), finalDeadline: terms.finalDeadline, manifest: manifest)
     else { return [] }
     opened = now
     phase = .offering

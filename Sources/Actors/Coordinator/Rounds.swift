@@ -7,7 +7,9 @@ extension Coordination {
   mutating func begin(round number: Int, at now: Timestamp) -> Effects {
     guard number < job.rounds else { return finish(.allRounds, at: now) }
     var slotOfChunk: [Int: Int] = [:]
-    for slot in slots.indices where slots[slot].plan.rounds.contains(number) { slotOfChunk[slots[slot].plan.chunk] = slot }
+    for slot in slots.indices where slots[slot].plan.rounds.contains(number) {
+      slotOfChunk[slots[slot].plan.chunk] = slot
+    }
     let works = job.chunks(inRound: number).compactMap { chunk in
       slotOfChunk[chunk].map { WorkDesk(slot: $0, chunk: chunk, since: now, mentioned: now) }
     }
@@ -112,7 +114,8 @@ extension Coordination {
   }
 
   mutating func checked(_ outcome: Outcome, at now: Timestamp) -> Effects {
-    guard phase == .running, let desk = round, desk.number == outcome.round, let index = desk.index(ofSlot: outcome.slot),
+    guard phase == .running, let desk = round, desk.number == outcome.round,
+      let index = desk.index(ofSlot: outcome.slot),
       desk.works[index].stage == .checking, desk.works[index].trainer == outcome.peer
     else { return [] }
     let work = desk.works[index]
@@ -277,7 +280,8 @@ extension Coordination {
       .transact(
         .post(
           topic: jobDigest,
-          message: JobPost.roundClosed(.init(round: desk.number, accepted: tree.root, checkpoint: checkpoint)).wireBytes)),
+          message: JobPost.roundClosed(.init(round: desk.number, accepted: tree.root, checkpoint: checkpoint)).wireBytes
+        )),
       .note(Milestone(.roundClosed, peer: me, round: desk.number, digest: checkpoint, count: desk.works.count)),
       .work(.forget(round: desk.number, keep: best?.checkpoint ?? checkpoint)),
       .work(.evaluate(round: desk.number, weights: checkpoint)),

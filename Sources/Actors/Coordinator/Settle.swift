@@ -23,7 +23,9 @@ extension Coordination {
   mutating func finish(_ reason: StopReason, at now: Timestamp) -> Effects {
     stop = reason
     phase = .delivering
-    var effects: Effects = [.note(Milestone(.jobStopped, peer: me, round: history.last?.round ?? -1, count: reason.rawValue))]
+    var effects: Effects = [
+      .note(Milestone(.jobStopped, peer: me, round: history.last?.round ?? -1, count: reason.rawValue))
+    ]
     round = nil
     for slot in slots.indices {
       switch slots[slot].state {
@@ -84,7 +86,9 @@ extension Coordination {
 
   /// One signature over all receipts that are due, each with its path to the root.
   mutating func giveReceipts(at now: Timestamp) -> Effects {
-    let due = unreceipted.filter { desk in !disputes.values.contains { $0.slot == desk.slot } && !desk.lease.accepted.isEmpty }
+    let due = unreceipted.filter { desk in
+      !disputes.values.contains { $0.slot == desk.slot } && !desk.lease.accepted.isEmpty
+    }
     unreceipted.removeAll { desk in due.contains(desk) }
     if due.isEmpty { return [] }
     let receipts = due.map { desk in
@@ -111,7 +115,8 @@ extension Coordination {
     for trainer in order {
       let list = ofTrainer[trainer] ?? []
       effects += send(list, to: trainer)
-      effects.append(.note(Milestone(.receiptGiven, peer: trainer, count: list.reduce(0) { $0 + $1.receipt.rounds.count })))
+      effects.append(
+        .note(Milestone(.receiptGiven, peer: trainer, count: list.reduce(0) { $0 + $1.receipt.rounds.count })))
     }
     return effects
   }
@@ -155,7 +160,8 @@ extension Coordination {
       }
     }
     var claims: [SlotClaim] = []
-    for index in receipted.indices where !receipted[index].isClaimed && now - receipted[index].mentioned > .seconds(45) {
+    for index in receipted.indices where !receipted[index].isClaimed && now - receipted[index].mentioned > .seconds(45)
+    {
       guard claims.count < Grants.limit else { break }
       receipted[index].mentioned = now
       claims.append(SlotClaim(proof: receipted[index].proof))

@@ -118,7 +118,8 @@ public struct Auction: Sendable {
       }
     }
     let awards = won.map { candidate, taken in
-      Award(bidder: candidate.entry.bid.bidder, slots: taken, price: price(of: candidate.entry, losingScore: losingScore))
+      Award(
+        bidder: candidate.entry.bid.bidder, slots: taken, price: price(of: candidate.entry, losingScore: losingScore))
     }
     return Outcome(awards: awards, losers: losers, tooDear: tooDear, ranking: ranked.map(\.entry.bid.bidder))
   }

@@ -25,7 +25,9 @@ public final class OwnerRole: PeerRole, @unchecked Sendable {
   public func makeMachine() -> OwnerMachine { OwnerMachine(settings) }
 
   public func take(hints: [String], of message: Message, from peer: PublicKey) {
-    if case .delivered = message, let hint = hints.first, peer == settings.coordinator { url = PresignedURL(text: hint) }
+    if case .delivered = message, let hint = hints.first, peer == settings.coordinator {
+      url = PresignedURL(text: hint)
+    }
   }
 
   public func perform(_ work: OwnerWork, done: @escaping @Sendable (Outcome) -> Void) {

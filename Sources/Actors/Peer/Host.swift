@@ -41,10 +41,12 @@ public protocol StoreHost: AnyObject, Sendable {
 public struct Milestone: Sendable, Equatable {
   public enum Kind: String, Sendable {
     case jobPrepared, escrowOpened, offered, bidSealed, bidRevealed, auctioned, bidLost
-    case leaseGranted, leaseTaken, leaseLost, taskSent, trainingBegan, trainingEnded, committed, uploaded, updateAccepted,
+    case leaseGranted, leaseTaken, leaseLost, taskSent, trainingBegan, trainingEnded, committed, uploaded,
+      updateAccepted,
       updateRefused
     case auditDrawn, auditBegan, auditClean, auditMismatch, slashed, disputeFailed
-    case roundClosed, evaluated, receiptGiven, claimed, paid, jobStopped, delivered, deliveryOpened, jobClosed, summoned,
+    case roundClosed, evaluated, receiptGiven, claimed, paid, jobStopped, delivered, deliveryOpened, jobClosed,
+      summoned,
       restarted, transactionRefused
   }
   public var kind: Kind
@@ -59,7 +61,8 @@ public struct Milestone: Sendable, Equatable {
   public var value: Double = 0
 
   public init(
-    _ kind: Kind, peer: PublicKey = .none, round: Int = -1, slot: Int = -1, amount: Amount = .zero, reason: Reason = .none,
+    _ kind: Kind, peer: PublicKey = .none, round: Int = -1, slot: Int = -1, amount: Amount = .zero,
+    reason: Reason = .none,
     digest: Digest = .zero, count: Int = 0, value: Double = 0
   ) {
     self.kind = kind

@@ -15,10 +15,12 @@ extension Input {
     case .message(let message, let sender):
       JournalRecord(
         kind: Kind.message.rawValue, at: now,
-        body: MessageRecord(sender: sender, message: message, hints: hints.map { Digest(of: Array($0.utf8)) }).wireBytes)
+        body: MessageRecord(sender: sender, message: message, hints: hints.map { Digest(of: Array($0.utf8)) }).wireBytes
+      )
     case .heard(let message): JournalRecord(kind: Kind.heard.rawValue, at: now, body: message.wireBytes)
     case .ledger(let event): JournalRecord(kind: Kind.ledger.rawValue, at: now, body: event.wireBytes)
-    case .timer(let number): JournalRecord(kind: Kind.timer.rawValue, at: now, body: TimerRecord(number: number).wireBytes)
+    case .timer(let number):
+      JournalRecord(kind: Kind.timer.rawValue, at: now, body: TimerRecord(number: number).wireBytes)
     case .outcome(let outcome): JournalRecord(kind: Kind.outcome.rawValue, at: now, body: outcome.wireBytes)
     }
   }

@@ -7,7 +7,9 @@ extension TrainerMachine {
     case .leaseAccepted(let lease) where lease.trainer == me: return leaseTaken(lease, at: now)
     case .leaseEnded(let ended) where ended.trainer == me: return leaseEnded(ended)
     case .posted(let post) where post.sender == me:
-      guard let commitments = try? CommitmentPost(wireBytes: post.message), commitments.job == post.topic else { return [] }
+      guard let commitments = try? CommitmentPost(wireBytes: post.message), commitments.job == post.topic else {
+        return []
+      }
       return committed(commitments, at: now)
     case .summoned(let summons) where summons.trainer == me: return answerSummons(summons, at: now)
     case .claimed(let claimed) where claimed.trainer == me: return claimTaken(claimed, at: now)

@@ -63,7 +63,8 @@ public final class TrainerRole: PeerRole, @unchecked Sendable {
   public func take(hints: [String], of message: Message, from peer: PublicKey) {
     switch message {
     case .grants(let grants):
-      guard grants.grants.count == hints.count, let job = try? Job(wireBytes: grants.declaration), job.digest == grants.job
+      guard grants.grants.count == hints.count, let job = try? Job(wireBytes: grants.declaration),
+        job.digest == grants.job
       else { return }
       var kit = kits[grants.job] ?? JobKit(job: job)
       for (grant, hint) in zip(grants.grants, hints) where grant.lease.lease.trainer == settings.key.publicKey {
@@ -148,8 +149,11 @@ public final class TrainerRole: PeerRole, @unchecked Sendable {
 
   /// A chunk is what the manifest says, or it is not used.
   static func openChunk(_ sealed: [UInt8], _ entry: ManifestEntry, _ key: SecretKey) -> Result<Samples, OpenFailure> {
-    guard let plain = try? Seal.open(sealed, key: key, context: SealContext.chunk(entry)) else { return .failure(.broken) }
-    guard Digest(of: plain) == entry.digest, let samples = try? Samples(bytes: plain), samples.count == entry.samples else {
+    guard let plain = try? Seal.open(sealed, key: key, context: SealContext.chunk(entry)) else {
+      return .failure(.broken)
+    }
+    guard Digest(of: plain) == entry.digest, let samples = try? Samples(bytes: plain), samples.count == entry.samples
+    else {
       return .failure(.wrong)
     }
     return .success(samples)
@@ -189,7 +193,9 @@ public final class TrainerRole: PeerRole, @unchecked Sendable {
     guard let plain = try? Seal.open(sealed, key: key, context: SealContext.checkpoint(digest)) else {
       return .failure(.broken)
     }
-    guard Digest(of: plain) == digest, let weights = try? Weights(bytes: plain, for: model) else { return .failure(.wrong) }
+    guard Digest(of: plain) == digest, let weights = try? Weights(bytes: plain, for: model) else {
+      return .failure(.wrong)
+    }
     return .success(weights)
   }
 

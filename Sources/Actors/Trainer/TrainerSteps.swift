@@ -90,7 +90,9 @@ extension TrainerMachine {
   mutating func trained(_ outcome: Outcome, at now: Timestamp) -> Effects {
     training = nil
     var effects: Effects = []
-    if let index = index(ofJob: outcome.job), let step = step(index, outcome), jobs[index].steps[step].stage == .training {
+    if let index = index(ofJob: outcome.job), let step = step(index, outcome),
+      jobs[index].steps[step].stage == .training
+    {
       effects.append(
         .note(Milestone(.trainingEnded, peer: me, round: outcome.round, slot: outcome.slot, value: outcome.value)))
       if outcome.code == 0 {
@@ -144,7 +146,9 @@ extension TrainerMachine {
     var effects: Effects = []
     for entry in post.entries {
       let name = StepName(job: post.job, slot: entry.slot, round: post.round)
-      guard let step = jobs[index].steps.firstIndex(where: { $0.name == name && $0.stage == .committing }) else { continue }
+      guard let step = jobs[index].steps.firstIndex(where: { $0.name == name && $0.stage == .committing }) else {
+        continue
+      }
       jobs[index].steps[step].stage = .uploading
       jobs[index].steps[step].mentioned = now
       effects.append(.note(Milestone(.committed, peer: me, round: post.round, slot: entry.slot)))
@@ -204,7 +208,9 @@ extension TrainerMachine {
         jobs[index].leases[lease].mentioned = now
         needsURLs = true
       }
-      if let checkpoint = jobs[index].checkpoint, checkpoint.state == .absent, now - checkpoint.mentioned >= Self.patience {
+      if let checkpoint = jobs[index].checkpoint, checkpoint.state == .absent,
+        now - checkpoint.mentioned >= Self.patience
+      {
         jobs[index].checkpoint?.mentioned = now
         needsURLs = true
       }

@@ -30,7 +30,9 @@ public struct Amount: Hashable, Comparable, Sendable, BitwiseCopyable {
       guard digits.count == 1, let value = whole(digits[0]) else { return nil }
       self.init(tinybars: value)
     case "hbar", "hbars":
-      guard digits.count <= 2, let bars = whole(digits[0]), bars <= Self.limit / Self.tinybarsPerHbar else { return nil }
+      guard digits.count <= 2, let bars = whole(digits[0]), bars <= Self.limit / Self.tinybarsPerHbar else {
+        return nil
+      }
       var rest: Int64 = 0
       if digits.count == 2 {
         guard digits[1].utf8.count <= 8, let read = whole(digits[1]) else { return nil }

@@ -157,7 +157,9 @@ public struct EmbeddedLedger: Sendable {
     post.number = before.number + 1
     var bytes = before.runningHash.bytes
     for word in [post.number, now.nanoseconds] {
-      for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift))) }
+      for shift in stride(from: 56, through: 0, by: -8) {
+        bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
+      }
     }
     post.runningHash = Digest(of: [bytes, topic.bytes, sender.bytes, message])
     topics[topic] = (post.number, post.runningHash)

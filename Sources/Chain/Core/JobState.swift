@@ -31,7 +31,9 @@ public struct JobState: Equatable, Sendable {
 
   public var isClosed: Bool { refundableFrom != nil }
   /// Nothing of anybody's is locked in this job.
-  public var isSettled: Bool { isRefunded && escrow == .zero && claims.isEmpty && disputes.isEmpty && reserved == .zero }
+  public var isSettled: Bool {
+    isRefunded && escrow == .zero && claims.isEmpty && disputes.isEmpty && reserved == .zero
+  }
 
   /// What the rounds of a slot that nobody has claimed are worth.
   func unclaimedWorth(_ slot: Int) -> Amount {

@@ -37,7 +37,8 @@ extension EmbeddedLedger {
         jobs[job]?.knownRoots.insert(proof.root)
       }
       draft = ClaimDraft(
-        slot: receipt.slot, trainer: receipt.trainer, nonce: receipt.nonce, rounds: receipt.rounds, price: receipt.price,
+        slot: receipt.slot, trainer: receipt.trainer, nonce: receipt.nonce, rounds: receipt.rounds,
+        price: receipt.price,
         window: state.terms.challengeWindow)
     } else {
       guard state.slots.indices.contains(claim.slot) else { throw .unknownSlot }
@@ -48,7 +49,9 @@ extension EmbeddedLedger {
     }
     guard state.slots.indices.contains(draft.slot) else { throw .unknownSlot }
     guard draft.price > .zero, draft.price <= state.terms.slots[draft.slot].ceiling else { throw .priceAboveCeiling }
-    guard !draft.rounds.isEmpty, zip(draft.rounds, draft.rounds.dropFirst()).allSatisfy({ $0 < $1 }) else { throw .badRounds }
+    guard !draft.rounds.isEmpty, zip(draft.rounds, draft.rounds.dropFirst()).allSatisfy({ $0 < $1 }) else {
+      throw .badRounds
+    }
     let slot = state.slots[draft.slot]
     if let lease = slot.lease, lease.lease.nonce == draft.nonce, lease.dispute != nil { throw .leaseDisputed }
     for round in draft.rounds {
@@ -64,7 +67,8 @@ extension EmbeddedLedger {
       preconditionFailure("a drafted claim is worth no more than its slot")
     }
     var stake = Amount.zero
-    if let lease = state.slots[draft.slot].lease, lease.lease.nonce == draft.nonce, lease.lease.trainer == draft.trainer {
+    if let lease = state.slots[draft.slot].lease, lease.lease.nonce == draft.nonce, lease.lease.trainer == draft.trainer
+    {
       stake = lease.stake
       // The claim's pay is set aside before the lease's reserve is given up, so that nothing can be refunded in between.
       changeReserve(of: job, by: pay.tinybars)

@@ -12,7 +12,8 @@ extension EmbeddedLedger {
       return claim.slot == dispute.slot && claim.trainer == dispute.trainer && claim.dispute == nil
         && now <= claim.payableFrom && claim.rounds.contains(dispute.round)
     }
-    let isLeased = state.slots[dispute.slot].lease.map { $0.lease.trainer == dispute.trainer && $0.dispute == nil } ?? false
+    let isLeased =
+      state.slots[dispute.slot].lease.map { $0.lease.trainer == dispute.trainer && $0.dispute == nil } ?? false
     guard isLeased || claim != nil else { throw .nothingToDispute }
     try debit(state.terms.bond, from: reporter)
     holdings.bonds += state.terms.bond.tinybars
@@ -63,7 +64,8 @@ extension EmbeddedLedger {
     } else {
       credit(dispute.bond, to: dispute.about.trainer)
     }
-    emit(.disputeEnded(ended(dispute, number, job, isUpheld: isUpheld, isRuled: true, slashed: slashed, reward: reward)))
+    emit(
+      .disputeEnded(ended(dispute, number, job, isUpheld: isUpheld, isRuled: true, slashed: slashed, reward: reward)))
     refundRest(of: job)
   }
 
@@ -106,7 +108,8 @@ extension EmbeddedLedger {
   }
 
   private func ended(
-    _ dispute: DisputeState, _ number: Int, _ job: Digest, isUpheld: Bool, isRuled: Bool, slashed: Amount, reward: Amount
+    _ dispute: DisputeState, _ number: Int, _ job: Digest, isUpheld: Bool, isRuled: Bool, slashed: Amount,
+    reward: Amount
   ) -> DisputeEnded {
     var ended = DisputeEnded()
     ended.job = job

@@ -24,7 +24,8 @@ extension EmbeddedLedger {
     guard slot.lease == nil else { throw .slotTaken }
     guard lease.nonce > slot.lastNonce else { throw .staleLease }
     guard lease.price > .zero, lease.price <= job.terms.slots[lease.slot].ceiling else { throw .priceAboveCeiling }
-    guard lease.deadline > now, lease.deadline <= now + job.terms.leaseLimit, lease.deadline <= job.terms.finalDeadline else {
+    guard lease.deadline > now, lease.deadline <= now + job.terms.leaseLimit, lease.deadline <= job.terms.finalDeadline
+    else {
       throw .badDeadline
     }
     guard signed.isSigned(by: job.terms.coordinator) else { throw .badSignature }

@@ -118,7 +118,8 @@ extension Operation {
     var body = Body()
     switch self {
     case .deposit(let amount), .withdraw(let amount): body.amount = amount
-    case .release(let job, let slot), .summon(let job, let slot), .answer(let job, let slot), .revoke(let job, let slot),
+    case .release(let job, let slot), .summon(let job, let slot), .answer(let job, let slot),
+      .revoke(let job, let slot),
       .expire(let job, let slot):
       body.digest = job
       body.number = slot

@@ -56,7 +56,8 @@ public enum Rejection: String, Sendable, CaseIterable, Error {
     case .windowOpen: "the claim may still be challenged"
     case .claimDisputed: "the claim is disputed"
     case .noArbiter: "the job has no arbiter but the reporter"
-    case .nothingToDispute: "this trainer holds neither the lease nor an open claim of the slot, or it is disputed already"
+    case .nothingToDispute:
+      "this trainer holds neither the lease nor an open claim of the slot, or it is disputed already"
     case .unknownDispute: "there is no such dispute"
     case .notArbiter: "another arbiter was drawn"
     case .rulingOver: "the time for a ruling is over"

@@ -3,7 +3,8 @@ import Runtime
 /// Points around a centre for each class: data that need no file.
 public enum Blobs {
   /// Each feature is its centre's plus noise that is nearly normal (the sum of twelve uniform draws, less six).
-  public static func dataset(samples: Int, features: Int, classes: Int, spread: Double = 1, seed: Seed) throws(LearnError)
+  public static func dataset(samples: Int, features: Int, classes: Int, spread: Double = 1, seed: Seed)
+    throws(LearnError)
     -> Dataset
   {
     guard samples >= classes, classes >= 2, features >= 1, samples * features <= 1 << 28 else {

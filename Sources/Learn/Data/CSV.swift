@@ -96,7 +96,9 @@ private struct CSVRows {
     var field: [UInt8] = []
     var isQuoted = false
     func text() throws(LearnError) -> String {
-      guard let text = String(validating: field, as: UTF8.self) else { throw .data("\(name) line \(line) is not UTF-8") }
+      guard let text = String(validating: field, as: UTF8.self) else {
+        throw .data("\(name) line \(line) is not UTF-8")
+      }
       return text
     }
     while at < bytes.count {

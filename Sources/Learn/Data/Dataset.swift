@@ -25,7 +25,9 @@ public struct Dataset: Sendable {
     guard featureCount > 0, values == labels.count * featureCount else {
       throw .data("it has \(values) values for \(labels.count) labels of \(featureCount) features")
     }
-    guard classes >= 2, classes <= 65_535 else { throw .data("it has \(classes) classes; 2 to 65535 can be told apart") }
+    guard classes >= 2, classes <= 65_535 else {
+      throw .data("it has \(classes) classes; 2 to 65535 can be told apart")
+    }
     if let row = labels.firstIndex(where: { $0 < 0 || $0 >= classes }) {
       throw .data("sample \(row) has the label \(labels[row]) of \(classes) classes")
     }

@@ -6,12 +6,15 @@ public enum IDX {
   static let sizeLimit = 1 << 31
 
   /// Unsigned bytes of any rank from 1 to 4.
-  static func read(_ file: [UInt8], named name: String) throws(LearnError) -> (shape: [Int], values: ArraySlice<UInt8>) {
+  static func read(_ file: [UInt8], named name: String) throws(LearnError) -> (shape: [Int], values: ArraySlice<UInt8>)
+  {
     let bytes = file.starts(with: [0x1F, 0x8B]) ? try Inflate.gunzip(file, limit: sizeLimit) : file
     guard bytes.count >= 4, bytes[0] == 0, bytes[1] == 0 else { throw .data("\(name) is not an IDX file") }
     guard bytes[2] == 0x08 else { throw .data("\(name) holds values of type \(bytes[2]); unsigned bytes (8) are read") }
     let rank = Int(bytes[3])
-    guard rank >= 1, rank <= 4, bytes.count >= 4 + 4 * rank else { throw .data("\(name) has rank \(rank) or is cut short") }
+    guard rank >= 1, rank <= 4, bytes.count >= 4 + 4 * rank else {
+      throw .data("\(name) has rank \(rank) or is cut short")
+    }
     var shape: [Int] = []
     var count = 1
     for axis in 0..<rank {
@@ -33,7 +36,8 @@ public enum IDX {
   public static func dataset(images: [UInt8], labels: [UInt8], named name: String) throws(LearnError) -> Dataset {
     let pictures = try read(images, named: "\(name) images")
     let marks = try read(labels, named: "\(name) labels")
-    guard pictures.shape.count >= 2, marks.shape.count == 1, pictures.shape[0] == marks.shape[0], pictures.shape[0] > 0 else {
+    guard pictures.shape.count >= 2, marks.shape.count == 1, pictures.shape[0] == marks.shape[0], pictures.shape[0] > 0
+    else {
       throw .data("\(name) has images of shape \(pictures.shape) and labels of shape \(marks.shape)")
     }
     let values = marks.values.map(Int.init)
@@ -48,7 +52,8 @@ public enum IDX {
     func file(_ kind: String) throws(LearnError) -> [UInt8] {
       let path = "\(folder)/\(stem)-\(kind)-ubyte.gz"
       guard let data = FileManager.default.contents(atPath: path) else {
-        throw .data("\(path) is not there; install the package dataset-fashion-mnist, or name its folder in FASHION_MNIST_DIR")
+        throw .data(
+          "\(path) is not there; install the package dataset-fashion-mnist, or name its folder in FASHION_MNIST_DIR")
       }
       return [UInt8](data)
     }

@@ -20,7 +20,9 @@ public enum Partition: Equatable, Sendable {
       stream.shuffle(&order)
       return (0..<chunks).map { Array(order[(dataset.count * $0 / chunks)..<(dataset.count * ($0 + 1) / chunks)]) }
     case .dirichlet(let alpha, let least):
-      guard alpha > 0, alpha <= 1_000_000 else { throw .data("a Dirichlet distribution needs an alpha above 0, not \(alpha)") }
+      guard alpha > 0, alpha <= 1_000_000 else {
+        throw .data("a Dirichlet distribution needs an alpha above 0, not \(alpha)")
+      }
       guard least >= 1, least * chunks <= dataset.count else {
         throw .data("\(chunks) chunks of at least \(least) samples need more than \(dataset.count)")
       }

@@ -66,7 +66,8 @@ public struct Samples: Sendable {
       let start = raw.baseAddress!.advanced(by: Self.headerLength)
       switch storage {
       case .bytes:
-        kernels.scale_bytes(features, start.advanced(by: row * features).assumingMemoryBound(to: UInt8.self), scale, out)
+        kernels.scale_bytes(
+          features, start.advanced(by: row * features).assumingMemoryBound(to: UInt8.self), scale, out)
       case .floats:
         UnsafeMutableRawPointer(out).copyMemory(from: start.advanced(by: row * features * 4), byteCount: features * 4)
       }

@@ -30,7 +30,8 @@ extension Engine {
   private func denseBackward(_ index: Int, _ batch: Int, _ descent: Descent) {
     let state = blocks[index]
     let isLast = index + 1 == blocks.count
-    guard let gradient = isLast ? scoreGradient : blocks[index + 1].inputGradient, let biasGradient = state.biasGradient,
+    guard let gradient = isLast ? scoreGradient : blocks[index + 1].inputGradient,
+      let biasGradient = state.biasGradient,
       let weightGradient = state.weightGradient
     else { return }
     let row = isLast ? padded(model.classes) : blocks[index + 1].inputStride
@@ -61,7 +62,9 @@ extension Engine {
       kernels.product(1, count, state.paddedOutputs, &shape, state.input + k, gradient, target + k * state.stride)
       k += count
     }
-    if index > 0, blocks[index - 1].kernel == 0, blocks[index - 1].block.hasRelu, let inputGradient = state.inputGradient {
+    if index > 0, blocks[index - 1].kernel == 0, blocks[index - 1].block.hasRelu,
+      let inputGradient = state.inputGradient
+    {
       kernels.relu_backward(batch * state.inputStride, state.input, inputGradient)
     }
     follow(state, descent, weights: !isPlain)
@@ -96,7 +99,8 @@ extension Engine {
     for y in 0..<kernel {
       for x in 0..<kernel {
         pm_transpose(
-          state.channels, state.paddedOutputs, state.weight + ((kernel - 1 - y) * kernel + kernel - 1 - x) * piece, state.stride,
+          state.channels, state.paddedOutputs, state.weight + ((kernel - 1 - y) * kernel + kernel - 1 - x) * piece,
+          state.stride,
           turned + (y * kernel + x) * state.paddedOutputs * state.channels, state.channels)
       }
     }
@@ -141,7 +145,8 @@ extension Engine {
 
   /// The gradient before the pool and the ReLU, into the inside of a bordered buffer; adds its sums to the bias gradient.
   private func unpool(
-    _ index: Int, _ first: Int, _ end: Int, _ outer: Floats, _ inner: Floats, _ rowStep: Int, _ imageStep: Int, _ sums: Floats
+    _ index: Int, _ first: Int, _ end: Int, _ outer: Floats, _ inner: Floats, _ rowStep: Int, _ imageStep: Int,
+    _ sums: Floats
   ) {
     let state = blocks[index]
     let out = imageOutput(of: index)
@@ -159,7 +164,9 @@ extension Engine {
         let line = inner + (image - first) * imageStep + row * rowStep
         UnsafeMutableRawPointer(line).copyMemory(
           from: outer + image * gradientImage + row * gradientRow, byteCount: gradientRow * 4)
-        if state.block.hasRelu { kernels.relu_backward(gradientRow, out.pointer + image * out.image + row * out.row, line) }
+        if state.block.hasRelu {
+          kernels.relu_backward(gradientRow, out.pointer + image * out.image + row * out.row, line)
+        }
         kernels.column_sums(state.width, state.paddedOutputs, state.paddedOutputs, line, sums, 1)
       }
     }

@@ -32,7 +32,9 @@ final class Engine: @unchecked Sendable {
     let chunk = imagesPerChunk
     let scoreRow = padded(model.classes)
     var total = Arena.size(maxBatch * scoreRow) * 2 + Arena.size(maxBatch) + Arena.size(model.features)
-    for plan in plans { total += Self.sizes(plan, batch: maxBatch, chunk: chunk, trains: trains).reduce(0) { $0 + Arena.size($1) } }
+    for plan in plans {
+      total += Self.sizes(plan, batch: maxBatch, chunk: chunk, trains: trains).reduce(0) { $0 + Arena.size($1) }
+    }
     arena = try Arena(floats: total)
     scores = arena.take(maxBatch * scoreRow)
     scoreGradient = arena.take(maxBatch * scoreRow)
@@ -49,10 +51,12 @@ final class Engine: @unchecked Sendable {
     return [
       weight, plan.stride, plan.inputCount,
       trains ? weight : 0, trains ? plan.stride : 0, trains ? weight : 0, trains ? plan.stride : 0,
-      trains && !plan.isFirst ? batch * (plan.isConvolution ? plan.height * plan.width * plan.channels : plan.inputStride) : 0,
+      trains && !plan.isFirst
+        ? batch * (plan.isConvolution ? plan.height * plan.width * plan.channels : plan.inputStride) : 0,
       isPooled ? chunk * image : 0, isPooled ? batch * image / 16 + 16 : 0,
       trains && plan.isConvolution ? chunk * plan.gradientImage : 0,
-      trains && plan.isConvolution && !plan.isFirst ? plan.kernel * plan.kernel * plan.paddedOutputs * plan.channels : 0,
+      trains && plan.isConvolution && !plan.isFirst
+        ? plan.kernel * plan.kernel * plan.paddedOutputs * plan.channels : 0,
     ]
   }
 

@@ -40,7 +40,8 @@ extension Engine {
       shape.depth = depth
       shape.accumulate = k > 0 ? 1 : 0
       shape.epilogue = Int32((isLast ? (state.block.hasRelu ? pm_bias_relu : pm_bias) : pm_store).rawValue)
-      kernels.product(0, batch, state.paddedOutputs, &shape, state.input + k, state.weight + k * state.stride, out.pointer)
+      kernels.product(
+        0, batch, state.paddedOutputs, &shape, state.input + k, state.weight + k * state.stride, out.pointer)
       k += depth
     }
   }
@@ -78,7 +79,8 @@ extension Engine {
     if let unpooled = state.unpooled, let index = state.poolIndex {
       let pixels = state.outputHeight * state.outputWidth
       kernels.pool(
-        end - first, state.outputHeight, state.outputWidth, state.paddedOutputs, unpooled, out.pointer + first * out.image,
+        end - first, state.outputHeight, state.outputWidth, state.paddedOutputs, unpooled,
+        out.pointer + first * out.image,
         out.row, out.image, index + first * pixels * state.paddedOutputs)
     }
   }

@@ -80,7 +80,8 @@ extension Model {
       let mean = loss / Double(samples.count * recipe.epochs)
       let bad = trained.withValues { kernels.pointee.not_finite(parameterCount, $0.baseAddress) }
       guard mean.isFinite, bad == 0 else {
-        throw .training("it diverged: a loss of \(mean) and \(bad) weights that are not finite; lower the learning rate")
+        throw .training(
+          "it diverged: a loss of \(mean) and \(bad) weights that are not finite; lower the learning rate")
       }
       return TrainingOutcome(weights: trained, loss: mean, steps: steps)
     }
@@ -89,7 +90,8 @@ extension Model {
   func check(_ samples: Samples) throws(LearnError) {
     guard samples.features == features, samples.classes <= classes else {
       throw .training(
-        "chunks of \(samples.features) features and \(samples.classes) classes for a model of \(features) and \(classes)")
+        "chunks of \(samples.features) features and \(samples.classes) classes for a model of \(features) and \(classes)"
+      )
     }
   }
 }

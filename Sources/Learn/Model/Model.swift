@@ -150,10 +150,12 @@ private struct ModelPlan {
     classes = outputs
   }
 
-  private mutating func addDense(_ layer: Layer, _ index: Int, _ shape: inout [Int], _ name: String) throws(LearnError) {
+  private mutating func addDense(_ layer: Layer, _ index: Int, _ shape: inout [Int], _ name: String) throws(LearnError)
+  {
     let inputs = try Self.product(shape, name)
     guard layer.outputs >= 1, layer.outputs <= Model.sizeLimit, inputs <= 1 << 24 else {
-      throw .model("\(name) has \(layer.outputs) outputs of \(inputs) inputs; 1 to \(Model.sizeLimit) outputs can be trained")
+      throw .model(
+        "\(name) has \(layer.outputs) outputs of \(inputs) inputs; 1 to \(Model.sizeLimit) outputs can be trained")
     }
     let weight = try add("layers.\(index).weight", [layer.outputs, inputs], fanIn: inputs)
     let bias = try add("layers.\(index).bias", [layer.outputs], fanIn: inputs)
@@ -169,7 +171,9 @@ private struct ModelPlan {
     _ layer: Layer, _ index: Int, _ shape: inout [Int], _ name: String
   ) throws(LearnError) {
     guard shape.count == 3 else { throw .model("\(name) needs [channels, height, width], and gets \(shape)") }
-    guard layer.outputs >= 1, layer.outputs <= 4_096 else { throw .model("\(name) has \(layer.outputs) channels; 1 to 4096") }
+    guard layer.outputs >= 1, layer.outputs <= 4_096 else {
+      throw .model("\(name) has \(layer.outputs) channels; 1 to 4096")
+    }
     guard layer.kernel % 2 == 1, layer.kernel >= 1, layer.kernel <= 31 else {
       throw .model("\(name) has a kernel of \(layer.kernel); odd sizes from 1 to 31 keep the size")
     }

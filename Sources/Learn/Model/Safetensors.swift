@@ -30,11 +30,14 @@ enum Safetensors {
 
   /// The float32 tensors of a file that anybody may have written, in the order of their bytes.
   static func read(_ bytes: [UInt8]) throws(LearnError) -> (tensors: [Tensor], dataStart: Int) {
-    guard bytes.count >= 8 else { throw .weights("a safetensors file has at least 8 bytes, and this has \(bytes.count)") }
+    guard bytes.count >= 8 else {
+      throw .weights("a safetensors file has at least 8 bytes, and this has \(bytes.count)")
+    }
     var length: UInt64 = 0
     for index in 0..<8 { length |= UInt64(bytes[index]) << UInt64(8 * index) }
     guard length <= UInt64(headerLimit), length <= UInt64(bytes.count - 8) else {
-      throw .weights("its header says \(length) bytes; the file has \(bytes.count), and a header at most \(headerLimit)")
+      throw .weights(
+        "its header says \(length) bytes; the file has \(bytes.count), and a header at most \(headerLimit)")
     }
     let start = 8 + Int(length)
     guard length > 0, bytes[8] == UInt8(ascii: "{") else { throw .weights("its header does not begin with '{'") }
@@ -55,7 +58,9 @@ enum Safetensors {
       }
       place = tensor.end
     }
-    guard place == bytes.count - start else { throw .weights("its tensors end at byte \(place) of \(bytes.count - start)") }
+    guard place == bytes.count - start else {
+      throw .weights("its tensors end at byte \(place) of \(bytes.count - start)")
+    }
     return (tensors, start)
   }
 }
@@ -136,7 +141,9 @@ private struct HeaderReader {
         at += 1
         guard digits <= 15 else { throw .weights("a number in its header is too long") }
       }
-      guard digits > 0, numbers.count < limit else { throw .weights("its header has a list that is not one of numbers") }
+      guard digits > 0, numbers.count < limit else {
+        throw .weights("its header has a list that is not one of numbers")
+      }
       numbers.append(value)
     } while try take(",")
     try expect("]")
@@ -148,10 +155,13 @@ private struct HeaderReader {
     let start = at
     while at < bytes.endIndex, bytes[at] != UInt8(ascii: "\"") {
       // Escapes are not needed for any name that is used here.
-      guard bytes[at] >= 0x20, bytes[at] != UInt8(ascii: "\\") else { throw .weights("a name in its header has an escape") }
+      guard bytes[at] >= 0x20, bytes[at] != UInt8(ascii: "\\") else {
+        throw .weights("a name in its header has an escape")
+      }
       at += 1
     }
-    guard at < bytes.endIndex, at - start <= 1_024, let text = String(validating: bytes[start..<at], as: UTF8.self) else {
+    guard at < bytes.endIndex, at - start <= 1_024, let text = String(validating: bytes[start..<at], as: UTF8.self)
+    else {
       throw .weights("a name in its header does not end, is too long or is not UTF-8")
     }
     at += 1
@@ -159,7 +169,9 @@ private struct HeaderReader {
   }
 
   private mutating func skipSpace() {
-    while at < bytes.endIndex, bytes[at] == 0x20 || bytes[at] == 0x0A || bytes[at] == 0x0D || bytes[at] == 0x09 { at += 1 }
+    while at < bytes.endIndex, bytes[at] == 0x20 || bytes[at] == 0x0A || bytes[at] == 0x0D || bytes[at] == 0x09 {
+      at += 1
+    }
   }
   private mutating func take(_ character: Unicode.Scalar) throws(LearnError) -> Bool {
     skipSpace()

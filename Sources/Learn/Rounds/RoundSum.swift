@@ -40,7 +40,8 @@ public final class RoundSum: Sendable {
     }
     guard clip * Double(totalSamples) < power(63 - fractionBits) else {
       throw .aggregation(
-        "a clip of \(clip) times \(totalSamples) samples does not fit \(fractionBits) fraction bits; lower one of the three")
+        "a clip of \(clip) times \(totalSamples) samples does not fit \(fractionBits) fraction bits; lower one of the three"
+      )
     }
   }
   private static func power(_ exponent: Int) -> Double { Double(sign: .plus, exponent: exponent, significand: 1) }
@@ -49,10 +50,11 @@ public final class RoundSum: Sendable {
   ///
   /// - Throws: `LearnError.aggregation` for one that moves an element beyond the clip; nothing of it is added then.
   public func add(_ update: Weights, samples: Int) throws(LearnError) {
-    var partial = state.withLock { state in
-      state.totalSamples += samples
-      return state.idle.popLast()
-    } ?? Partial(sums: Array(repeating: 0, count: model.parameterCount))
+    var partial =
+      state.withLock { state in
+        state.totalSamples += samples
+        return state.idle.popLast()
+      } ?? Partial(sums: Array(repeating: 0, count: model.parameterCount))
     let refused = apply(update, weight: Int64(samples), to: &partial)
     if refused > 0 { _ = apply(update, weight: Int64(-samples), to: &partial) }
     let done = partial

@@ -131,7 +131,8 @@ struct HPKEContext {
   private static func expand(
     _ key: [UInt8], suite: [UInt8], label: String, _ info: [UInt8], length: Int
   ) -> [UInt8] {
-    let labelled = [UInt8(length >> 8), UInt8(length & 0xFF)] + Array("HPKE-v1".utf8) + suite + Array(label.utf8) + info
+    let labelled =
+      [UInt8(length >> 8), UInt8(length & 0xFF)] + Array("HPKE-v1".utf8) + suite + Array(label.utf8) + info
     let output = HKDF<SHA256>.expand(
       pseudoRandomKey: SymmetricKey(data: key), info: labelled, outputByteCount: length)
     return output.withUnsafeBytes { [UInt8]($0) }

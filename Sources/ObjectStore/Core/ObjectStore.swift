@@ -2,7 +2,8 @@ import Runtime
 
 /// The port for whoever holds a store's credentials.
 public protocol ObjectStore {
-  mutating func presign(_ method: HTTPMethod, _ key: ObjectKey, expires: Timestamp, limit: Int) async throws(ObjectStoreError)
+  mutating func presign(_ method: HTTPMethod, _ key: ObjectKey, expires: Timestamp, limit: Int)
+    async throws(ObjectStoreError)
     -> PresignedURL
   mutating func put(_ key: ObjectKey, _ bytes: [UInt8]) async throws(ObjectStoreError)
   mutating func get(_ key: ObjectKey) async throws(ObjectStoreError) -> [UInt8]

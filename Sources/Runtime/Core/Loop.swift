@@ -139,10 +139,11 @@ public final class Loop: @unchecked Sendable {
     } else if let pool {
       push(.completion(pool.submit(deadline: due) { slot.set(work()) }, executor, deliver), at: due)
     } else {
-      push(.call(executor) {
-        slot.set(work())
-        deliver()
-      }, at: due)
+      push(
+        .call(executor) {
+          slot.set(work())
+          deliver()
+        }, at: due)
     }
   }
 

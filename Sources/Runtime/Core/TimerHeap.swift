@@ -44,7 +44,9 @@ struct TimerHeap<Payload> {
     guard let top = keys.first else { return nil }
     let last = keys.removeLast()
     if !keys.isEmpty { sink(last) }
-    guard let payload = slab[top.slot].take() else { preconditionFailure("a timer's payload is there until it is popped") }
+    guard let payload = slab[top.slot].take() else {
+      preconditionFailure("a timer's payload is there until it is popped")
+    }
     freeSlots.append(top.slot)
     return (top.at, payload)
   }

@@ -41,14 +41,18 @@ struct Chart {
     var body = ""
     for part in 0...4 {
       let value = low.y + (high.y - low.y) * Double(part) / 4
-      body += "<line class=\"grid\" x1=\"\(n(Self.left))\" x2=\"\(n(Self.width - Self.right))\" y1=\"\(n(y(value)))\" y2=\"\(n(y(value)))\"/>"
-      body += "<text class=\"tick\" x=\"\(n(Self.left - 6))\" y=\"\(n(y(value) + 4))\" text-anchor=\"end\">\(HTML.escape(yFormat(value)))</text>"
+      body +=
+        "<line class=\"grid\" x1=\"\(n(Self.left))\" x2=\"\(n(Self.width - Self.right))\" y1=\"\(n(y(value)))\" y2=\"\(n(y(value)))\"/>"
+      body +=
+        "<text class=\"tick\" x=\"\(n(Self.left - 6))\" y=\"\(n(y(value) + 4))\" text-anchor=\"end\">\(HTML.escape(yFormat(value)))</text>"
     }
     for part in 0...4 {
       let value = low.x + (high.x - low.x) * Double(part) / 4
-      body += "<text class=\"tick\" x=\"\(n(x(value)))\" y=\"\(n(Self.height - 16))\" text-anchor=\"middle\">\(HTML.escape(xFormat(value)))</text>"
+      body +=
+        "<text class=\"tick\" x=\"\(n(x(value)))\" y=\"\(n(Self.height - 16))\" text-anchor=\"middle\">\(HTML.escape(xFormat(value)))</text>"
     }
-    body += "<text class=\"tick\" x=\"\(n(Self.width / 2))\" y=\"\(n(Self.height - 2))\" text-anchor=\"middle\">\(HTML.escape(xName))</text>"
+    body +=
+      "<text class=\"tick\" x=\"\(n(Self.width / 2))\" y=\"\(n(Self.height - 2))\" text-anchor=\"middle\">\(HTML.escape(xName))</text>"
     for line in lines {
       let points = line.points.filter { $0.x.isFinite && $0.y.isFinite }
       guard !points.isEmpty else { continue }
@@ -66,11 +70,14 @@ struct Chart {
       body += "<path class=\"line \(line.style)\" d=\"\(path)\"/>"
       if points.count <= 40 {
         for point in points {
-          body += "<circle class=\"dot \(line.style)\" cx=\"\(n(x(point.x)))\" cy=\"\(n(y(point.y)))\" r=\"2.5\"><title>\(HTML.escape(xFormat(point.x))): \(HTML.escape(yFormat(point.y)))</title></circle>"
+          body +=
+            "<circle class=\"dot \(line.style)\" cx=\"\(n(x(point.x)))\" cy=\"\(n(y(point.y)))\" r=\"2.5\"><title>\(HTML.escape(xFormat(point.x))): \(HTML.escape(yFormat(point.y)))</title></circle>"
         }
       }
     }
-    return figure("<svg viewBox=\"0 0 \(n(Self.width)) \(n(Self.height))\" role=\"img\" aria-label=\"\(HTML.escape(title))\">\(body)</svg>")
+    return figure(
+      "<svg viewBox=\"0 0 \(n(Self.width)) \(n(Self.height))\" role=\"img\" aria-label=\"\(HTML.escape(title))\">\(body)</svg>"
+    )
   }
 
   private func figure(_ content: String) -> String {

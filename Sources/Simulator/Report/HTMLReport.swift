@@ -53,7 +53,8 @@ public struct HTMLReport {
     }
     let kept = record.invariantsBroken.isEmpty
     rows.append(
-      "<tr><td class=\"\(kept ? "good" : "bad")\">\(kept ? "✓" : "✗")</td><td>invariants</td><td>\(kept ? "held, asked after each of \(record.invariantChecks) transactions and at the end" : esc(record.invariantsBroken.joined(separator: "; ")))</td></tr>")
+      "<tr><td class=\"\(kept ? "good" : "bad")\">\(kept ? "✓" : "✗")</td><td>invariants</td><td>\(kept ? "held, asked after each of \(record.invariantChecks) transactions and at the end" : esc(record.invariantsBroken.joined(separator: "; ")))</td></tr>"
+    )
     return "<section><h2>Expectations</h2><table>\(rows.joined())</table></section>"
   }
 
@@ -70,13 +71,34 @@ public struct HTMLReport {
     }
     let hbar: (Double) -> String = { Narration.fixed($0 / 1e8, 0) + " ħ" }
     let all = [
-      Chart(title: "Accuracy by round", lines: [.init(name: "accuracy", style: "a", points: byRound)], xName: "round", yFormat: Narration.percent, xFormat: whole),
-      Chart(title: "Loss by round", lines: [.init(name: "loss", style: "b", points: lossByRound)], xName: "round", yFormat: loss, xFormat: whole),
-      Chart(title: "Accuracy by virtual time", lines: [.init(name: "accuracy", style: "a", points: byTime)], xName: "virtual time", yFormat: Narration.percent, xFormat: Narration.duration),
-      Chart(title: "Loss by virtual time", lines: [.init(name: "loss", style: "b", points: lossByTime)], xName: "virtual time", yFormat: loss, xFormat: Narration.duration),
-      Chart(title: "Trainers up", lines: [.init(name: "up", style: "c", points: series(record.peersUp, 0))], xName: "virtual time", yFormat: whole, xFormat: Narration.duration, least: 0, isStepped: true),
-      Chart(title: "Bytes", lines: [.init(name: "through the store", style: "a", points: series(record.bytes, 0)), .init(name: "between peers", style: "d", points: series(record.bytes, 1))], xName: "virtual time", yFormat: Narration.bytes, xFormat: Narration.duration, least: 0),
-      Chart(title: "Money", lines: [.init(name: "locked", style: "a", points: series(record.money, 0)), .init(name: "paid for work", style: "c", points: series(record.money, 1)), .init(name: "ledger fees", style: "b", points: series(record.money, 2))], xName: "virtual time", yFormat: hbar, xFormat: Narration.duration, least: 0, isStepped: true),
+      Chart(
+        title: "Accuracy by round", lines: [.init(name: "accuracy", style: "a", points: byRound)], xName: "round",
+        yFormat: Narration.percent, xFormat: whole),
+      Chart(
+        title: "Loss by round", lines: [.init(name: "loss", style: "b", points: lossByRound)], xName: "round",
+        yFormat: loss, xFormat: whole),
+      Chart(
+        title: "Accuracy by virtual time", lines: [.init(name: "accuracy", style: "a", points: byTime)],
+        xName: "virtual time", yFormat: Narration.percent, xFormat: Narration.duration),
+      Chart(
+        title: "Loss by virtual time", lines: [.init(name: "loss", style: "b", points: lossByTime)],
+        xName: "virtual time", yFormat: loss, xFormat: Narration.duration),
+      Chart(
+        title: "Trainers up", lines: [.init(name: "up", style: "c", points: series(record.peersUp, 0))],
+        xName: "virtual time", yFormat: whole, xFormat: Narration.duration, least: 0, isStepped: true),
+      Chart(
+        title: "Bytes",
+        lines: [
+          .init(name: "through the store", style: "a", points: series(record.bytes, 0)),
+          .init(name: "between peers", style: "d", points: series(record.bytes, 1)),
+        ], xName: "virtual time", yFormat: Narration.bytes, xFormat: Narration.duration, least: 0),
+      Chart(
+        title: "Money",
+        lines: [
+          .init(name: "locked", style: "a", points: series(record.money, 0)),
+          .init(name: "paid for work", style: "c", points: series(record.money, 1)),
+          .init(name: "ledger fees", style: "b", points: series(record.money, 2)),
+        ], xName: "virtual time", yFormat: hbar, xFormat: Narration.duration, least: 0, isStepped: true),
     ]
     return "<section><h2>What it came to</h2><div class=\"charts\">\(all.map { $0.svg() }.joined())</div></section>"
   }
@@ -91,19 +113,24 @@ public struct HTMLReport {
     var body = ""
     for (index, lane) in shown.enumerated() {
       let top = Double(index) * row
-      body += "<text class=\"tick\" x=\"\(f(left - 6))\" y=\"\(f(top + 8.5))\" text-anchor=\"end\">\(esc(lane.peer))</text>"
+      body +=
+        "<text class=\"tick\" x=\"\(f(left - 6))\" y=\"\(f(top + 8.5))\" text-anchor=\"end\">\(esc(lane.peer))</text>"
       for span in lane.spans {
         let x = left + span.from / end * (width - left)
         let length = max(0.6, (span.to - span.from) / end * (width - left))
-        body += "<rect class=\"s-\(esc(span.what))\" x=\"\(f(x))\" y=\"\(f(top + 1))\" width=\"\(f(length))\" height=\"9\"><title>\(esc(lane.peer)): \(esc(span.what)) \(Narration.duration(span.from))–\(Narration.duration(span.to))</title></rect>"
+        body +=
+          "<rect class=\"s-\(esc(span.what))\" x=\"\(f(x))\" y=\"\(f(top + 1))\" width=\"\(f(length))\" height=\"9\"><title>\(esc(lane.peer)): \(esc(span.what)) \(Narration.duration(span.from))–\(Narration.duration(span.to))</title></rect>"
       }
     }
     for part in 0...6 {
       let x = left + (width - left) * Double(part) / 6
       body += "<line class=\"grid\" x1=\"\(f(x))\" x2=\"\(f(x))\" y1=\"0\" y2=\"\(f(Double(shown.count) * row))\"/>"
-      body += "<text class=\"tick\" x=\"\(f(min(x, width - 20)))\" y=\"\(f(Double(shown.count) * row + 12))\" text-anchor=\"middle\">\(Narration.duration(end * Double(part) / 6))</text>"
+      body +=
+        "<text class=\"tick\" x=\"\(f(min(x, width - 20)))\" y=\"\(f(Double(shown.count) * row + 12))\" text-anchor=\"middle\">\(Narration.duration(end * Double(part) / 6))</text>"
     }
-    let note = record.lanes.count > Self.laneLimit ? "<p class=\"note\">The first \(Self.laneLimit) of \(record.lanes.count) are drawn.</p>" : ""
+    let note =
+      record.lanes.count > Self.laneLimit
+      ? "<p class=\"note\">The first \(Self.laneLimit) of \(record.lanes.count) are drawn.</p>" : ""
     return """
       <section><h2>Who did what when</h2><p class="legend"><i class="s-train"></i>training <i class="s-audit"></i>auditing \
       <i class="s-transfer"></i>transferring <i class="s-wait"></i>holding a lease, waiting <i class="s-down"></i>down</p>\(note)
@@ -153,11 +180,13 @@ public struct HTMLReport {
 
   private var digests: String {
     let rows: [(String, String)] = [
-      ("job", record.job), ("run", record.digest), ("schedule", record.scheduleDigest), ("numbers", record.numericDigest),
+      ("job", record.job), ("run", record.digest), ("schedule", record.scheduleDigest),
+      ("numbers", record.numericDigest),
       ("weights", record.weightsDigest), ("seed", "\(record.seed)"), ("job's seed", "\(record.jobSeed)"),
       ("journals", "\(record.journalRecords) records, \(Narration.bytes(Double(record.journalBytes)))"),
     ]
-    let wall = "on this machine: \(Narration.fixed(record.wall.seconds, 1)) s, at most \(Narration.fixed(record.wall.peakMiB, 0)) MiB, \(record.wall.workers) workers"
+    let wall =
+      "on this machine: \(Narration.fixed(record.wall.seconds, 1)) s, at most \(Narration.fixed(record.wall.peakMiB, 0)) MiB, \(record.wall.workers) workers"
     return "<section><h2>Digests</h2><div class=\"scroll\"><table>"
       + rows.map { "<tr><td>\(esc($0.0))</td><td><code>\(esc($0.1))</code></td></tr>" }.joined()
       + "</table></div><p class=\"note\">\(esc(wall)). All else on this page is the same in every run of this seed.</p></section>"

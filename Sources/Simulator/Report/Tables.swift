@@ -39,9 +39,11 @@ public struct RunFiles {
     let summary = Summary(
       digest: record.digest, numeric_digest: record.numericDigest, schedule_digest: record.scheduleDigest,
       weights_digest: record.weightsDigest, job: record.job, accuracy: record.accuracy, rounds: record.rounds.count,
-      delivered: record.isDelivered, stopped: record.stopReason, passed: record.passed, expectations: record.expectations,
+      delivered: record.isDelivered, stopped: record.stopReason, passed: record.passed,
+      expectations: record.expectations,
       invariants_broken: record.invariantsBroken, payments: record.payments, seconds: record.wall.seconds,
-      virtual_seconds: record.virtualSeconds, events: record.events, messages: record.messages, peak_mib: record.wall.peakMiB)
+      virtual_seconds: record.virtualSeconds, events: record.events, messages: record.messages,
+      peak_mib: record.wall.peakMiB)
     return String(decoding: try encoder.encode(summary), as: UTF8.self)
   }
 
@@ -62,7 +64,10 @@ public struct RunFiles {
       (
         "peers.csv",
         table(
-          ["peer", "role", "class", "accepted", "audits", "paid_tinybar", "stake_lost_tinybar", "net_tinybar", "reasons"],
+          [
+            "peer", "role", "class", "accepted", "audits", "paid_tinybar", "stake_lost_tinybar", "net_tinybar",
+            "reasons",
+          ],
           record.peers.map {
             [
               $0.name, $0.role, $0.kind, "\($0.accepted)", "\($0.audits)", "\($0.paid)", "\($0.stakeLost)", "\($0.net)",
@@ -76,7 +81,8 @@ public struct RunFiles {
           ["at_s", "peer", "tinybar", "why", "slot", "rounds"],
           record.payments.map {
             [
-              "\($0.at)", $0.peer, "\($0.amount)", $0.why, "\($0.slot)", $0.rounds.map { "\($0 + 1)" }.joined(separator: " "),
+              "\($0.at)", $0.peer, "\($0.amount)", $0.why, "\($0.slot)",
+              $0.rounds.map { "\($0 + 1)" }.joined(separator: " "),
             ]
           })
       ),
@@ -92,7 +98,8 @@ public struct RunFiles {
   private func table(_ header: [String], _ rows: [[String]]) -> String {
     ([header] + rows).map { row in
       row.map { field in
-        field.contains { $0 == "," || $0 == "\"" || $0 == "\n" } ? "\"" + field.replacing("\"", with: "\"\"") + "\"" : field
+        field.contains { $0 == "," || $0 == "\"" || $0 == "\n" }
+          ? "\"" + field.replacing("\"", with: "\"\"") + "\"" : field
       }.joined(separator: ",") + "\n"
     }.joined()
   }

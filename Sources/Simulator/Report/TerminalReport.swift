@@ -31,7 +31,8 @@ public struct TerminalReport {
       "  size       \(record.events) events, \(record.messages) messages, \(record.transactions) transactions, "
         + "\(Narration.duration(record.virtualSeconds)) of virtual time")
     lines.append(
-      "  took       \(Narration.fixed(record.wall.seconds, 1)) s, at most \(Narration.fixed(record.wall.peakMiB, 0)) MiB")
+      "  took       \(Narration.fixed(record.wall.seconds, 1)) s, at most \(Narration.fixed(record.wall.peakMiB, 0)) MiB"
+    )
     if let reportPath { lines.append("  report     \(reportPath)") }
     lines.append("  again      \(record.repeatLine)")
     lines.append("")
@@ -41,19 +42,23 @@ public struct TerminalReport {
 
   private var accuracyLines: [String] {
     var lines = ["", bold("Rounds"), "  round  at         accuracy  loss    updates  audited  refused"]
-    let shown = record.rounds.count <= 24 ? record.rounds : Array(record.rounds.prefix(8)) + Array(record.rounds.suffix(16))
+    let shown =
+      record.rounds.count <= 24 ? record.rounds : Array(record.rounds.prefix(8)) + Array(record.rounds.suffix(16))
     for (place, round) in shown.enumerated() {
       if place == 8 && shown.count < record.rounds.count { lines.append("  …") }
       lines.append(
         "  " + pad("\(round.round + 1)", 5) + "  " + padRight(Narration.duration(round.closed), 9) + "  "
-          + pad(round.accuracy.map(Narration.percent) ?? "-", 8) + "  " + pad(round.loss.map { Narration.fixed($0, 4) } ?? "-", 6)
+          + pad(round.accuracy.map(Narration.percent) ?? "-", 8) + "  "
+          + pad(round.loss.map { Narration.fixed($0, 4) } ?? "-", 6)
           + "  " + pad("\(round.accepted)", 7) + "  " + pad("\(round.audited)", 7) + "  " + pad("\(round.refused)", 7))
     }
     return lines
   }
 
   private var paymentLines: [String] {
-    let workers = record.peers.filter { $0.paid > 0 }.sorted { $0.paid != $1.paid ? $0.paid > $1.paid : $0.name < $1.name }
+    let workers = record.peers.filter { $0.paid > 0 }.sorted {
+      $0.paid != $1.paid ? $0.paid > $1.paid : $0.name < $1.name
+    }
     var lines = ["", bold("Paid")]
     if workers.isEmpty { lines.append("  nobody") }
     for peer in workers.prefix(Self.listLimit) {

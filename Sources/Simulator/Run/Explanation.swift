@@ -36,7 +36,8 @@ public struct Explanation {
     switch milestone.kind {
     case .leaseGranted: return "\(name) was granted \(milestone.count) slots at \(milestone.amount) a round"
     case .taskSent: return "\(name) was given \(milestone.count) slots\(round)"
-    case .updateAccepted: return "the update of \(name) for slot \(milestone.slot)\(round) was accepted, \(milestone.digest.short)"
+    case .updateAccepted:
+      return "the update of \(name) for slot \(milestone.slot)\(round) was accepted, \(milestone.digest.short)"
     case .auditDrawn: return "slot \(milestone.slot)\(round), trained by \(name), was drawn for an audit"
     case .auditClean: return "the audit of slot \(milestone.slot)\(round) computed the same bits as \(name)"
     case .receiptGiven: return "\(name) was given receipts for \(milestone.count) updates"

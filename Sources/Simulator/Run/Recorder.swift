@@ -61,7 +61,8 @@ struct Recorder {
         RunRecord.Round(
           round: summary.round, closed: (summary.closed - world.epoch).inSeconds,
           accuracy: summary.evaluated > 0 ? summary.accuracy : nil, loss: summary.evaluated > 0 ? summary.loss : nil,
-          accepted: summary.accepted, audited: summary.audited, refused: refused, bytes: bytesAt(summary.closed - world.epoch),
+          accepted: summary.accepted, audited: summary.audited, refused: refused,
+          bytes: bytesAt(summary.closed - world.epoch),
           checkpoint: summary.checkpoint.hex))
     }
   }
@@ -83,7 +84,8 @@ struct Recorder {
       case .auditsPaid(let paid):
         record.payments.append(
           RunRecord.Payment(
-            at: at, peer: name(paid.auditor), amount: paid.amount.tinybars, why: "\(paid.audits) audits", slot: -1, rounds: []))
+            at: at, peer: name(paid.auditor), amount: paid.amount.tinybars, why: "\(paid.audits) audits", slot: -1,
+            rounds: []))
       case .disputeEnded(let ended) where ended.isUpheld:
         record.payments.append(
           RunRecord.Payment(
@@ -91,17 +93,20 @@ struct Recorder {
             rounds: []))
         record.refusals.append(
           RunRecord.Refusal(
-            at: at, peer: name(ended.trainer), what: "slashed \(ended.slashed)", why: Reason.auditMismatch.words, round: -1,
+            at: at, peer: name(ended.trainer), what: "slashed \(ended.slashed)", why: Reason.auditMismatch.words,
+            round: -1,
             slot: ended.slot))
       case .leaseEnded(let ended) where ended.cause == .expired:
         record.refusals.append(
           RunRecord.Refusal(
-            at: at, peer: name(ended.trainer), what: "forfeited \(ended.forfeited)", why: Reason.vanished.words, round: -1,
+            at: at, peer: name(ended.trainer), what: "forfeited \(ended.forfeited)", why: Reason.vanished.words,
+            round: -1,
             slot: ended.slot))
       case .refunded(let refund):
         record.payments.append(
           RunRecord.Payment(
-            at: at, peer: name(refund.owner), amount: refund.amount.tinybars, why: "refund of what was not spent", slot: -1,
+            at: at, peer: name(refund.owner), amount: refund.amount.tinybars, why: "refund of what was not spent",
+            slot: -1,
             rounds: []))
       default: break
       }
@@ -112,7 +117,8 @@ struct Recorder {
       case .updateRefused, .leaseLost, .bidLost:
         record.refusals.append(
           RunRecord.Refusal(
-            at: entry.at.seconds, peer: name(milestone.peer), what: Narration.verb(milestone.kind), why: milestone.reason.words,
+            at: entry.at.seconds, peer: name(milestone.peer), what: Narration.verb(milestone.kind),
+            why: milestone.reason.words,
             round: milestone.round, slot: milestone.slot))
       default: break
       }
@@ -153,7 +159,8 @@ struct Recorder {
       let net = (account.map { $0.wallet.tinybars + $0.credits.tinybars } ?? 0) - genesis
       record.peers.append(
         RunRecord.Peer(
-          name: peer.name, role: "\(peer.role)", kind: peer.className, accepted: accepted[key] ?? 0, audits: audits[key] ?? 0,
+          name: peer.name, role: "\(peer.role)", kind: peer.className, accepted: accepted[key] ?? 0,
+          audits: audits[key] ?? 0,
           paid: paid[key] ?? 0, stakeLost: lost[key] ?? 0, net: net, reasons: reasons,
           isLiar: world.liars.contains(peer.index)))
     }
@@ -187,7 +194,8 @@ struct Recorder {
       }
       if let what { open[peer] = (what, at) }
     }
-    for entry in world.chronicle.entries where world.peers[entry.by].role == .trainer || world.peers[entry.by].role == .auditor {
+    for entry in world.chronicle.entries
+    where world.peers[entry.by].role == .trainer || world.peers[entry.by].role == .auditor {
       let at = entry.at.seconds
       switch entry.milestone.kind {
       case .leaseTaken: if open[entry.by] == nil { turn(entry.by, to: "wait", at: at) }
@@ -282,7 +290,8 @@ struct Recorder {
       let slashed = Set(slashedTrainers)
       let caught = world.liars.filter { slashed.contains(world.peers[$0].key.publicKey) }.count
       let wanted = number ?? world.liars.count
-      return verdict("liars caught: \(number.map(String.init) ?? "all")", caught >= wanted, "\(caught) of \(world.liars.count)")
+      return verdict(
+        "liars caught: \(number.map(String.init) ?? "all")", caught >= wanted, "\(caught) of \(world.liars.count)")
     case .honestSlashed(let most):
       let honest = Set(slashedTrainers).filter { key in
         world.places[key].map { !world.liars.contains($0) } ?? true

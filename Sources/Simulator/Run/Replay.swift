@@ -33,7 +33,9 @@ public enum Replay {
           words: place >= before.count
             ? "goes on longer now" : place >= after.count ? "ends earlier now" : "took in something else"))
     }
-    for name in again.keys.sorted() { found.append(Difference(peer: name, record: 0, at: 0, words: "had no journal then")) }
+    for name in again.keys.sorted() {
+      found.append(Difference(peer: name, record: 0, at: 0, words: "had no journal then"))
+    }
     return found.sorted { $0.at != $1.at ? $0.at < $1.at : $0.peer < $1.peer }
   }
 }

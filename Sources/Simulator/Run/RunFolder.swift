@@ -24,7 +24,8 @@ public struct RunFolder {
 
   /// Writes everything; an older run of the same digest is replaced.
   public static func write(
-    _ record: RunRecord, journals: [(name: String, bytes: [UInt8])], weights: [UInt8]?, scenario: String, origin: Origin,
+    _ record: RunRecord, journals: [(name: String, bytes: [UInt8])], weights: [UInt8]?, scenario: String,
+    origin: Origin,
     under root: String
   ) throws -> RunFolder {
     let folder = RunFolder(path: root + "/" + String(record.digest.prefix(16)))
@@ -49,7 +50,10 @@ public struct RunFolder {
   public func origin() throws -> Origin {
     guard let data = FileManager.default.contents(atPath: path + "/origin.json"),
       let origin = try? JSONDecoder().decode(Origin.self, from: data)
-    else { throw ScenarioError(file: path, message: "this is not the folder of a run: it has no origin.json that can be read") }
+    else {
+      throw ScenarioError(
+        file: path, message: "this is not the folder of a run: it has no origin.json that can be read")
+    }
     return origin
   }
   public func scenario() throws -> Scenario {

@@ -100,7 +100,9 @@ struct Reader {
     return value
   }
 
-  mutating func text(_ key: String) throws(ScenarioError) -> String? { try value(key, "words") { $0.isEmpty ? nil : $0 } }
+  mutating func text(_ key: String) throws(ScenarioError) -> String? {
+    try value(key, "words") { $0.isEmpty ? nil : $0 }
+  }
   mutating func count(_ key: String, _ range: ClosedRange<Int>) throws(ScenarioError) -> Int? {
     try value(key, "a whole number from \(range.lowerBound) to \(range.upperBound)") { text in
       Int(text).flatMap { range.contains($0) ? $0 : nil }

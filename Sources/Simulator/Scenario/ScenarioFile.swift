@@ -71,7 +71,8 @@ extension Scenario {
 
   private static func yamlError(_ error: YamlError, _ file: String) -> ScenarioError {
     switch error {
-    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+      .composer(_, let problem, let mark, _):
       return ScenarioError(file: file, line: mark.line, column: mark.column, message: "this is not YAML: \(problem)")
     case .duplicatedKeysInMapping(let keys, let context):
       return ScenarioError(
@@ -96,7 +97,8 @@ extension JobPart {
       case .iid: partition = .iid
       case .dirichlet:
         partition = .dirichlet(
-          alpha: try split.number("alpha", 0.001...1_000_000) ?? 0.5, least: try split.count("least", 1...1_000_000) ?? 1)
+          alpha: try split.number("alpha", 0.001...1_000_000) ?? 0.5,
+          least: try split.count("least", 1...1_000_000) ?? 1)
       }
       try split.finish()
     }
@@ -174,7 +176,9 @@ extension JobPart {
     var layers: [Layer] = []
     for item in sequence {
       if let word = item.scalar?.string {
-        guard word == "relu" else { throw Reader.error(item, reader.file, "'\(word)' is not a layer; 'relu' stands alone") }
+        guard word == "relu" else {
+          throw Reader.error(item, reader.file, "'\(word)' is not a layer; 'relu' stands alone")
+        }
         layers.append(.relu)
         continue
       }
@@ -187,7 +191,8 @@ extension JobPart {
       } else if var convolution = try layer.reader("convolution") {
         layers.append(
           .convolution(
-            channels: try convolution.count("channels", 1...4_096) ?? 16, kernel: try convolution.count("kernel", 1...31) ?? 3))
+            channels: try convolution.count("channels", 1...4_096) ?? 16,
+            kernel: try convolution.count("kernel", 1...31) ?? 3))
         try convolution.finish()
       }
       try layer.finish()
@@ -199,7 +204,9 @@ extension JobPart {
 extension JobPart.Data {
   init(_ reader: inout Reader) throws(ScenarioError) {
     if let set = try reader.text("set") {
-      guard set == "fashion-mnist" else { throw reader.error(at: "set", "there is no data set '\(set)'; 'fashion-mnist' is one") }
+      guard set == "fashion-mnist" else {
+        throw reader.error(at: "set", "there is no data set '\(set)'; 'fashion-mnist' is one")
+      }
       self = .fashionMNIST(
         train: try reader.count("train", 1...60_000) ?? 60_000, test: try reader.count("test", 1...10_000) ?? 10_000)
     } else if let path = try reader.text("csv") {
@@ -218,7 +225,8 @@ extension JobPart.Data {
       try idx.finish()
     } else if var blobs = try reader.reader("blobs") {
       self = .blobs(
-        samples: try blobs.count("samples", 10...1_000_000) ?? 1_000, features: try blobs.count("features", 1...4_096) ?? 16,
+        samples: try blobs.count("samples", 10...1_000_000) ?? 1_000,
+        features: try blobs.count("features", 1...4_096) ?? 16,
         classes: try blobs.count("classes", 2...1_000) ?? 4, testShare: try blobs.share("test") ?? 0.2)
       try blobs.finish()
     } else {

@@ -27,7 +27,9 @@ extension PeersPart {
       throw reader.error(at: "trainers", "peers.trainers has no trainers; a job needs at least one")
     }
     let names = trainers.map(\.name)
-    if Set(names).count != names.count { throw reader.error(at: "trainers", "two classes of trainers have the same name") }
+    if Set(names).count != names.count {
+      throw reader.error(at: "trainers", "two classes of trainers have the same name")
+    }
     try reader.finish()
   }
 
@@ -49,7 +51,9 @@ extension TrainerClass {
     name = try reader.text("class") ?? name
     guard name.utf8.allSatisfy({ $0 >= 97 && $0 <= 122 || $0 >= 48 && $0 <= 57 || $0 == 45 }), name.utf8.count <= 40,
       !["owner", "coordinator", "auditor", "bootstrap"].contains(name)
-    else { throw reader.error(at: "class", "a class is named by small letters, digits and '-', and not as a role: '\(name)'") }
+    else {
+      throw reader.error(at: "class", "a class is named by small letters, digits and '-', and not as a role: '\(name)'")
+    }
     count = try reader.count("count", 0...100_000) ?? 1
     flops = try reader.speed("speed") ?? flops
     memory = try reader.size("memory") ?? memory

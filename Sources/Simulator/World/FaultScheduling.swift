@@ -80,7 +80,8 @@ extension World {
   }
 
   private func cancelJob() {
-    guard let owner = peers.first(where: { $0.role == .owner }), let coordinator = peers.first(where: { $0.role == .coordinator })
+    guard let owner = peers.first(where: { $0.role == .owner }),
+      let coordinator = peers.first(where: { $0.role == .coordinator })
     else { return }
     let reference = Message.cancel(JobReference(job: preparedJob))
     network.send(.init(body: reference.wireBytes), from: owner, to: coordinator.key.publicKey)

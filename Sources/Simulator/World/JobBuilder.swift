@@ -42,7 +42,8 @@ extension Scenario {
       throw ScenarioError(file: file, message: "\(error)")
     }
     guard job.firstRound < job.rounds else {
-      throw ScenarioError(file: file, message: "the job resumes at round \(job.firstRound) of \(job.rounds): nothing is left")
+      throw ScenarioError(
+        file: file, message: "the job resumes at round \(job.firstRound) of \(job.rounds): nothing is left")
     }
     try setMarket(&job)
     return job
@@ -60,7 +61,11 @@ extension Scenario {
     job.market.budget = self.job.budget
     // Enough for every audit that the rules can draw, and for the coordinator's transactions.
     let trainers = peers.trainers.reduce(0) { $0 + $1.count }
-    let audits = job.audit.isOff ? 0 : min(draws * 2, draws * job.audit.rateMillionths / 1_000_000 * 2 + trainers * (job.audit.newcomerAudits + 1) + 20)
+    let audits =
+      job.audit.isOff
+      ? 0
+      : min(
+        draws * 2, draws * job.audit.rateMillionths / 1_000_000 * 2 + trainers * (job.audit.newcomerAudits + 1) + 20)
     let calls = 60 + job.rounds * 4 + draws / 4
     guard let fund = job.market.auditFee.times(audits), let fees = LedgerFees.usual.call.times(calls),
       let work = job.market.ceiling.times(draws), let needed = work.adding(fund).flatMap({ $0.adding(fees) })
@@ -70,7 +75,8 @@ extension Scenario {
     guard needed <= job.market.budget else {
       throw ScenarioError(
         file: file,
-        message: "a budget of \(job.market.budget) is too small: \(draws) updates at most \(job.market.ceiling) each, audits "
+        message:
+          "a budget of \(job.market.budget) is too small: \(draws) updates at most \(job.market.ceiling) each, audits "
           + "and fees need \(needed)")
     }
   }

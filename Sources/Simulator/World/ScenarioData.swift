@@ -35,7 +35,8 @@ public struct ScenarioData: Sendable {
       all = try CSV.dataset(read(path), label: label, scaling: scaling, named: path)
     case .blobs(let samples, let features, let classes, _):
       all = try Blobs.dataset(
-        samples: samples, features: features, classes: classes, seed: Seed(scenario.jobSeed ?? scenario.seed).child("blobs"))
+        samples: samples, features: features, classes: classes,
+        seed: Seed(scenario.jobSeed ?? scenario.seed).child("blobs"))
     }
     if let held {
       train = all
@@ -63,7 +64,8 @@ public struct ScenarioData: Sendable {
     var needsImage = part.layers == .named("cnn")
     if case .listed(let layers) = part.layers, layers.first?.kind == .convolution { needsImage = true }
     if needsImage && !isImage {
-      throw ScenarioError(file: scenario.file, message: "the model begins with a convolution, and the data are not images")
+      throw ScenarioError(
+        file: scenario.file, message: "the model begins with a convolution, and the data are not images")
     }
     input = needsImage ? [1, side, side] : [train.featureCount]
     start = try part.resume.map { try read($0.checkpoint) }
@@ -81,7 +83,8 @@ public struct ScenarioData: Sendable {
       ModelDeclaration(
         input: input,
         layers: [
-          .convolution(channels: 32, kernel: 5), .relu, .maxPool, .convolution(channels: 64, kernel: 5), .relu, .maxPool,
+          .convolution(channels: 32, kernel: 5), .relu, .maxPool, .convolution(channels: 64, kernel: 5), .relu,
+          .maxPool,
           .dense(512), .relu, .dense(classes),
         ])
     case .named: ModelDeclaration(input: input, layers: [.dense(classes)])

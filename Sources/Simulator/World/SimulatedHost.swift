@@ -44,7 +44,8 @@ final class SimulatedHost: Host, StoreHost, @unchecked Sendable {
   // MARK: the store
 
   func get(_ url: PresignedURL, then: @escaping @Sendable (Result<[UInt8], ObjectStoreError>) -> Void) {
-    world.store.get(from: peer, { store, now throws(ObjectStoreError) in try store.get(url, at: now) }) { [self] result in
+    world.store.get(from: peer, { store, now throws(ObjectStoreError) in try store.get(url, at: now) }) {
+      [self] result in
       enter { then(result) }
     }
   }
@@ -62,7 +63,8 @@ final class SimulatedHost: Host, StoreHost, @unchecked Sendable {
     }
   }
   func put(_ key: ObjectKey, _ bytes: [UInt8], then: @escaping @Sendable (Result<Void, ObjectStoreError>) -> Void) {
-    world.store.put(from: peer, bytes, { store, _ throws(ObjectStoreError) in store.put(key, bytes) }) { [self] result in
+    world.store.put(from: peer, bytes, { store, _ throws(ObjectStoreError) in store.put(key, bytes) }) {
+      [self] result in
       enter { then(result) }
     }
   }

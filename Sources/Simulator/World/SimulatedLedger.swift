@@ -35,7 +35,9 @@ final class SimulatedLedger: @unchecked Sendable {
     let delay = bounds.lowerBound + chance.duration(below: bounds.upperBound - bounds.lowerBound + .nanoseconds(1))
     var consensus = max(world.loop.now.advanced(by: peer.link.latency + delay), stalledUntil.advanced(by: delay))
     // One account's transactions reach consensus in the order in which it handed them in.
-    if let last = lastConsensus[peer.key.publicKey], last >= consensus { consensus = last.advanced(by: .nanoseconds(1)) }
+    if let last = lastConsensus[peer.key.publicKey], last >= consensus {
+      consensus = last.advanced(by: .nanoseconds(1))
+    }
     lastConsensus[peer.key.publicKey] = consensus
     world.loop.offload(cost: world.loop.now.duration(to: consensus), on: executor) {
       transaction.isAuthentic

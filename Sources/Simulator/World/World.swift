@@ -90,9 +90,12 @@ public final class World: @unchecked Sendable {
     let part = scenario.peers
     let owner = add("owner", .owner, "owner", key(), .server)
     let coordinator = add("coordinator", .coordinator, "coordinator", key(), part.coordinatorLink)
-    let bootstraps = (1...max(1, part.bootstraps)).map { add("bootstrap-\($0)", .bootstrap, "bootstrap", key(), .server) }
+    let bootstraps = (1...max(1, part.bootstraps)).map {
+      add("bootstrap-\($0)", .bootstrap, "bootstrap", key(), .server)
+    }
     let auditors =
-      part.auditors == 0 ? [] : (1...part.auditors).map { add("auditor-\($0)", .auditor, "auditor", key(), part.auditorLink) }
+      part.auditors == 0
+      ? [] : (1...part.auditors).map { add("auditor-\($0)", .auditor, "auditor", key(), part.auditorLink) }
     let bootstrapKeys = bootstraps.map(\.key.publicKey)
     var contacts: [Coordination.AuditorContact] = []
     for auditor in auditors { contacts.append(makeAuditor(auditor, bootstrapKeys, secret)) }
@@ -101,7 +104,8 @@ public final class World: @unchecked Sendable {
     var trainers: [(SimulatedPeer, TrainerClass)] = []
     for trainerClass in part.trainers {
       for number in 1...trainerClass.count {
-        let peer = add("\(trainerClass.name)-\(number)", .trainer, trainerClass.name, key(), trainerClass.link, trainerClass.skew)
+        let peer = add(
+          "\(trainerClass.name)-\(number)", .trainer, trainerClass.name, key(), trainerClass.link, trainerClass.skew)
         if trainerClass.standing > 0 { standings[peer.key.publicKey] = Standing(cleanAudits: trainerClass.standing) }
         makeTrainer(peer, trainerClass, bootstrapKeys, secret)
         trainers.append((peer, trainerClass))
@@ -148,7 +152,8 @@ public final class World: @unchecked Sendable {
       preconditionFailure("32 bytes are a key")
     }
     let settings = AuditorMachine.Settings(
-      key: peer.key, secret: salt, deposit: job.market.bond.times(8).flatMap { $0.adding(LedgerFees.usual.call) } ?? .zero)
+      key: peer.key, secret: salt,
+      deposit: job.market.bond.times(8).flatMap { $0.adding(LedgerFees.usual.call) } ?? .zero)
     let device = Device(flops: scenario.peers.auditorFlops)
     peer.make = { [unowned self, unowned peer] host in
       Auditor(
@@ -180,7 +185,8 @@ public final class World: @unchecked Sendable {
     let settings = TrainerMachine.Settings(
       key: peer.key, secret: salt, sealingKey: sealing.publicKey, price: price, slots: trainerClass.slots,
       megaflops: Int(trainerClass.flops / 1e6),
-      deposit: job.market.stakePerSlot.times(trainerClass.slots * 2).flatMap { $0.adding(LedgerFees.usual.call) } ?? .zero,
+      deposit: job.market.stakePerSlot.times(trainerClass.slots * 2).flatMap { $0.adding(LedgerFees.usual.call) }
+        ?? .zero,
       memoryBytes: trainerClass.memory)
     let device = Device(flops: trainerClass.flops)
     let training = lie(of: peer).map { Lying.training($0, seed: seed.child(peer.name)) } ?? TrainerRole.honest
