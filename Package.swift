@@ -63,6 +63,12 @@ let package = Package(
       name: "node", dependencies: ["Runtime", "RuntimeLive", "Learn", "Transport", arguments], path: "Sources/node",
       swiftSettings: swift),
 
+    // measurements
+    .executableTarget(
+      name: "bench",
+      dependencies: ["Simulator", "Actors", "Runtime", "Learn", "Chain", "ObjectStore", arguments],
+      path: "Benchmarks/bench", swiftSettings: swift),
+
     // tests mirror the sources
     .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "RuntimeLive"], swiftSettings: swift),
     .testTarget(name: "LearnTests", dependencies: ["Learn", "Runtime", "CKernels", "COpenBLAS"], swiftSettings: swift),

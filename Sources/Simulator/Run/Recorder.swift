@@ -3,10 +3,11 @@ import Chain
 import Runtime
 
 /// Makes the record of a run out of its world.
-struct Recorder {
+public struct Recorder {
   let world: World
+  public init(world: World) { self.world = world }
 
-  func record() -> RunRecord {
+  public func record() -> RunRecord {
     var record = RunRecord()
     let scenario = world.scenario
     record.scenario = scenario.name

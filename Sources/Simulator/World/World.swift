@@ -318,6 +318,8 @@ public final class World: @unchecked Sendable {
     }
     return told
   }
+  /// What the owner got: a safetensors file.
+  public var delivered: [UInt8]? { ownerRole?.weights }
   public func name(of key: PublicKey) -> String { places[key].map { peers[$0].name } ?? "\(key)" }
   public var peerNames: [String] { peers.map(\.name) }
   public static let epochStart = Timestamp.rehearsalEpoch
