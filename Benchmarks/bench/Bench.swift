@@ -99,6 +99,7 @@ struct EngineBench: ParsableCommand {
   @Flag var json = false
 
   func run() throws {
+    keepFreedMemory()
     let data = try BenchData(workload)
     let pool = WorkerPool(workers: workers - 1)
     var weights = data.workload.initialWeights(data.model)

@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sys/mman.h>
 
 extern const pm_kernels pm_table_plain;
@@ -57,6 +60,13 @@ void *pm_allocate(size_t bytes) {
 #endif
   memset(memory, 0, rounded);
   return memory;
+}
+
+void pm_keep_freed_memory(void) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
 }
 
 void pm_free(void *memory) { free(memory); }

@@ -1,3 +1,5 @@
+import CKernels
+
 /// What is wrong with a model, its weights, its data or its training, in words that say where.
 public enum LearnError: Error, Equatable, Sendable, CustomStringConvertible {
   case model(String)
@@ -19,3 +21,7 @@ public enum LearnError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// Raised with any change of an order or a polynomial. Only results of equal versions are compared.
 public let numericsVersion = 1
+
+/// Keeps freed memory for the next use instead of giving it back to the system at once: weights of megabytes come and go with
+/// every update, and fetching their pages anew costs more than hashing them. Called once, at the beginning of a program.
+public func keepFreedMemory() { pm_keep_freed_memory() }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Learn
 import Simulator
 
 @main
@@ -26,6 +27,7 @@ struct ScenarioCommand: ParsableCommand {
   }
 
   static func main() {
+    keepFreedMemory()
     do {
       var command = try parseAsRoot()
       try command.run()

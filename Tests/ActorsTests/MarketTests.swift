@@ -1,6 +1,9 @@
 import Chain
+import Learn
+import ObjectStore
 import Runtime
 import Testing
+import Transport
 
 @testable import Actors
 
@@ -149,6 +152,20 @@ import Testing
         if let read = try? Message(wireBytes: mutated) { #expect(read.wireBytes == mutated) }
       }
     }
+  }
+
+  /// What is left out on the wire is read as `init()`: so nothing may stand in it.
+  @Test func `an empty value of every type is no bytes`() {
+    let empty: [any Wire] = [
+      Job(), StopRules(), AuditRules(), MarketRules(), TrainingRecipe(), ModelDeclaration(), ListedDraw(), Bid(), Offer(),
+      SealedBid(), BidsClosed(), BidReveal(), BidResult(), BidBook(), Grants(), Grant(), RoundTask(), Reveal(), Answer(),
+      Receipts(), Delivered(), AuditTask(), AuditReport(), AuditOutcome(), AuditPay(), JobRequest(), JobPrepared(), Hello(),
+      Neighbours(), JobReference(), CommitmentPost(), Outcome(), Standing(), JobTerms(), SlotTerms(), Lease(), SignedLease(),
+      Receipt(), ReceiptProof(), SlotClaim(), AuditReceipt(), Dispute(), Movement(), LeaseEnd(), Summons(), ClaimOpened(),
+      ClaimPaid(), DisputeOpened(), DisputeEnded(), AuditsPaid(), JobClosed(), Refund(), Post(), BeaconDrawn(), MerklePath(),
+      Manifest(), ManifestEntry(), WrappedKey(), Envelope(), TopicMessage(), Rejected(),
+    ]
+    for value in empty { #expect(value.wireBytes.isEmpty, "\(type(of: value))") }
   }
 
   @Test func `every reason has words of its own`() {

@@ -81,7 +81,7 @@ public struct StopRules: Wire, Equatable {
   /// Rounds without a better accuracy after which it is done; 0 for never.
   public var patience = 0
   /// From the opening of the escrow.
-  public var deadline = Duration.seconds(86_400)
+  public var deadline = Duration.zero
   /// Whether the best checkpoint is delivered rather than the last.
   public var deliversBest = false
 
@@ -99,9 +99,9 @@ public struct StopRules: Wire, Equatable {
 /// How often work is done again by an auditor.
 public struct AuditRules: Wire, Equatable {
   /// The rate among trainers with standing, in millionths; 0 switches audits off.
-  public var rateMillionths = 100_000
+  public var rateMillionths = 0
   /// Clean audits that a trainer needs before that rate applies; until then it is always audited.
-  public var newcomerAudits = 1
+  public var newcomerAudits = 0
 
   public init() {}
   public mutating func fields(_ codec: inout Codec) throws(WireError) {
@@ -113,7 +113,7 @@ public struct AuditRules: Wire, Equatable {
 
 /// What the owner pays and demands.
 public struct MarketRules: Wire, Equatable {
-  public var isAuction = true
+  public var isAuction = false
   /// The most that is paid for one (chunk, round).
   public var ceiling = Amount.zero
   public var stakePerSlot = Amount.zero
@@ -123,18 +123,32 @@ public struct MarketRules: Wire, Equatable {
   public var feeBound = Amount.zero
   /// The most the owner locks in all.
   public var budget = Amount.zero
-  public var forfeitBasisPoints = 2_000
-  public var slashRewardBasisPoints = 3_000
+  public var forfeitBasisPoints = 0
+  public var slashRewardBasisPoints = 0
   /// How long sealed bids are taken, and then how long reveals are.
-  public var offerWindow = Duration.seconds(10)
-  public var revealWindow = Duration.seconds(5)
-  public var challengeWindow = Duration.seconds(60)
-  public var unreceiptedWindow = Duration.seconds(600)
-  public var rulingWindow = Duration.seconds(600)
+  public var offerWindow = Duration.zero
+  public var revealWindow = Duration.zero
+  public var challengeWindow = Duration.zero
+  public var unreceiptedWindow = Duration.zero
+  public var rulingWindow = Duration.zero
   /// How long a trainer has to answer when it is called on the ledger.
-  public var answerWindow = Duration.seconds(20)
+  public var answerWindow = Duration.zero
 
   public init() {}
+  /// What an owner would usually ask for, but for the money.
+  public static var usual: MarketRules {
+    var rules = MarketRules()
+    rules.isAuction = true
+    rules.forfeitBasisPoints = 2_000
+    rules.slashRewardBasisPoints = 3_000
+    rules.offerWindow = .seconds(10)
+    rules.revealWindow = .seconds(5)
+    rules.challengeWindow = .seconds(60)
+    rules.unreceiptedWindow = .seconds(600)
+    rules.rulingWindow = .seconds(600)
+    rules.answerWindow = .seconds(20)
+    return rules
+  }
   public mutating func fields(_ codec: inout Codec) throws(WireError) {
     try codec(1, &isAuction)
     try codec(2, &ceiling)

@@ -64,6 +64,8 @@ void pm_transpose(ptrdiff_t rows, ptrdiff_t columns, const float *in, ptrdiff_t 
 // Zeroed memory on a boundary of 64 bytes, in huge pages where it is large and the system gives them; null where there is none.
 void *pm_allocate(size_t bytes);
 void pm_free(void *memory);
+// Keeps freed memory for the next use instead of giving it back to the system at once.
+void pm_keep_freed_memory(void);
 // Natural logarithm and exponential in double by fixed polynomials: the same bits everywhere.
 double pm_log(double x);
 double pm_exp(double x);

@@ -3,11 +3,11 @@ import Runtime
 
 /// How a chunk is trained: stochastic gradient descent with momentum, as PyTorch does it.
 public struct TrainingRecipe: Wire, Equatable {
-  public var learningRate = 0.05
+  public var learningRate = 0.0
   /// v = momentum v + gradient; w -= rate v. Begins at rest with every chunk and round.
   public var momentum = 0.0
-  public var batch = 32
-  public var epochs = 1
+  public var batch = 0
+  public var epochs = 0
   /// Whether samples are shuffled before each epoch, from the seed; else they come in the chunk's order.
   public var shuffle = false
 

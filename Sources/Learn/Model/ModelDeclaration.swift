@@ -50,7 +50,8 @@ public struct Layer: Wire, Equatable {
   public static let maxPool = Layer(kind: .maxPool)
 
   public mutating func fields(_ codec: inout Codec) throws(WireError) {
-    var number = kind.rawValue
+    // Every kind has a number above 0, so that none is left out.
+    var number = codec.isReading ? 0 : kind.rawValue
     try codec(1, &number)
     guard let read = Kind(rawValue: number) else { throw .badValue(field: 1, "layer kind \(number)") }
     kind = read

@@ -59,7 +59,6 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
     let length = Self.overhead + record.body.count
     precondition(length <= Int(UInt32.max), "a record is smaller than 4 GiB")
     let start = bytes.count
-    bytes.reserveCapacity(start + 8 + length)
     put(UInt64(length), bytes: 4)
     put(0, bytes: 4)
     bytes.append(record.kind)

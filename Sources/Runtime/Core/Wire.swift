@@ -3,7 +3,7 @@
 /// One function describes both directions, so that writing and reading cannot drift apart. Equal values give equal bytes,
 /// and only those bytes are read back: a message cannot be said in two ways.
 public protocol Wire: Sendable {
-  /// The value whose every field has its default.
+  /// The value whose every field has its wire's default: zero, empty, absent. What is left out is read as this.
   init()
   /// Visits every field in ascending order of its number.
   mutating func fields(_ codec: inout Codec) throws(WireError)

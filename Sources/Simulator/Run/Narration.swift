@@ -7,8 +7,7 @@ enum Narration {
   static func isTold(_ kind: Milestone.Kind) -> Bool {
     switch kind {
     case .trainingBegan, .trainingEnded, .committed, .uploaded, .updateAccepted, .taskSent, .auditBegan, .auditDrawn,
-      .auditClean, .bidSealed, .bidRevealed, .bidLost, .leaseTaken, .leaseGranted, .claimed, .receiptGiven,
-      .transactionRefused:
+      .auditClean, .bidSealed, .bidRevealed, .bidLost, .leaseTaken, .leaseGranted, .claimed, .receiptGiven:
       false
     default: true
     }
@@ -45,6 +44,8 @@ enum Narration {
     case .deliveryOpened: return "\(who) opened the delivery and found what was promised"
     case .jobClosed: return "the job is closed, everything is settled"
     case .summoned: return "\(who) was called on the ledger\(round)"
+    case .transactionRefused:
+      return "the ledger refused a transaction of \(who): \((Rejection(number: milestone.count) ?? .notAuthentic).words)"
     case .restarted: return "\(who) came back with its journal"
     default: return "\(milestone.kind.rawValue) \(who)\(round)"
     }

@@ -51,6 +51,7 @@ extension Scenario {
 
   private func setMarket(_ job: inout Job) throws {
     let draws = job.slots().reduce(0) { $0 + $1.rounds.count }
+    job.market = .usual
     job.market.isAuction = self.job.isAuction
     job.market.ceiling = self.job.ceiling
     job.market.stakePerSlot = self.job.stake

@@ -318,6 +318,10 @@ public final class World: @unchecked Sendable {
     }
     return told
   }
+  /// Records and bytes in all journals so far.
+  public var journalled: (records: Int, bytes: Int) {
+    peers.reduce((0, 0)) { ($0.0 + $1.journal.count, $0.1 + $1.journal.bytes.count) }
+  }
   /// What the owner got: a safetensors file.
   public var delivered: [UInt8]? { ownerRole?.weights }
   public func name(of key: PublicKey) -> String { places[key].map { peers[$0].name } ?? "\(key)" }
