@@ -18,7 +18,8 @@ struct Spent {
     var usage = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     let cpu =
-      Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
+      Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
+      / 1e6
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Spent(wall: Double(time.tv_sec) + Double(time.tv_nsec) / 1e9, cpu: cpu)
@@ -55,7 +56,8 @@ struct Figures: Codable {
     func f(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
     print(
       "\(system) \(workload): \(f(rounds_per_s, rounds_per_s < 10 ? 3 : 1)) rounds/s, \(f(client_updates_per_s, 0)) updates/s, "
-        + "\(f(samples_per_s, 0)) samples/s; accuracy \(f(test_accuracy, 4)), loss \(f(test_loss, 4)); peak \(f(peak_mib, 0)) MiB")
+        + "\(f(samples_per_s, 0)) samples/s; accuracy \(f(test_accuracy, 4)), loss \(f(test_loss, 4)); peak \(f(peak_mib, 0)) MiB"
+    )
     if let parts = core_us_per_update {
       let order = parts.sorted { $0.value != $1.value ? $0.value > $1.value : $0.key < $1.key }
       print("    core-µs an update: " + order.map { "\($0.key) \(f($0.value, 1))" }.joined(separator: ", "))

@@ -78,7 +78,11 @@ struct FlowBench: ParsableCommand {
     var trainer = TrainerClass()
     trainer.count = min(100, workload.clients)
     trainer.slots = (workload.clients + trainer.count - 1) / trainer.count
-    trainer.flops = 1e12
+    // Slow enough in virtual time that the work of a round's trainers overlaps, as it does on machines of their own.
+    trainer.flops = 1e9
+    trainer.sealing = 2e6
+    scenario.peers.coordinatorSealing = 2e6
+    scenario.ledger.delay = .seconds(3)...(.seconds(3))
     trainer.price = bar...bar
     trainer.link = .server
     scenario.peers.trainers = [trainer]
@@ -131,7 +135,8 @@ struct FlowBench: ParsableCommand {
     let whole = cpu * 1e6 / Double(updates)
     let rest = whole - train - hash - seal - aggregate - sign - write
     return [
-      "train": train, "hash": hash, "seal": seal, "sum": aggregate, "sign": sign, "journal": write, "queue and rest": rest,
+      "train": train, "hash": hash, "seal": seal, "sum": aggregate, "sign": sign, "journal": write,
+      "queue and rest": rest,
       "all": whole,
     ]
   }

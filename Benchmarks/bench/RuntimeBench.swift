@@ -25,7 +25,8 @@ struct RuntimeBench: ParsableCommand {
     print(
       String(
         format: "runtime: %d peers, %d events, %.0f ns of CPU an event, %.2f M events/s, %.0f bytes an idle peer",
-        peers, loop.eventCount, spent.cpu * 1e9 / Double(loop.eventCount), Double(loop.eventCount) / spent.wall / 1e6, idle))
+        peers, loop.eventCount, spent.cpu * 1e9 / Double(loop.eventCount), Double(loop.eventCount) / spent.wall / 1e6,
+        idle))
   }
 
   static var residentBytes: Int {

@@ -27,7 +27,8 @@ struct Workload {
       declaration: ModelDeclaration(
         input: [1, 28, 28],
         layers: [
-          .convolution(channels: 32, kernel: 5), .relu, .maxPool, .convolution(channels: 64, kernel: 5), .relu, .maxPool,
+          .convolution(channels: 32, kernel: 5), .relu, .maxPool, .convolution(channels: 64, kernel: 5), .relu,
+          .maxPool,
           .dense(512), .relu, .dense(10),
         ]), clients: 100, perRound: 10, rounds: 5, batch: 32, split: .iid),
     Workload(

@@ -64,7 +64,9 @@ void *pm_allocate(size_t bytes) {
 
 void pm_keep_freed_memory(void) {
 #ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  // 32 MiB is the most that glibc takes; one arena, since it trims the others after its own mind.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_ARENA_MAX, 1);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
 }

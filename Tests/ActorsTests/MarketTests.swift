@@ -157,12 +157,18 @@ import Transport
   /// What is left out on the wire is read as `init()`: so nothing may stand in it.
   @Test func `an empty value of every type is no bytes`() {
     let empty: [any Wire] = [
-      Job(), StopRules(), AuditRules(), MarketRules(), TrainingRecipe(), ModelDeclaration(), ListedDraw(), Bid(), Offer(),
-      SealedBid(), BidsClosed(), BidReveal(), BidResult(), BidBook(), Grants(), Grant(), RoundTask(), Reveal(), Answer(),
-      Receipts(), Delivered(), AuditTask(), AuditReport(), AuditOutcome(), AuditPay(), JobRequest(), JobPrepared(), Hello(),
-      Neighbours(), JobReference(), CommitmentPost(), Outcome(), Standing(), JobTerms(), SlotTerms(), Lease(), SignedLease(),
-      Receipt(), ReceiptProof(), SlotClaim(), AuditReceipt(), Dispute(), Movement(), LeaseEnd(), Summons(), ClaimOpened(),
-      ClaimPaid(), DisputeOpened(), DisputeEnded(), AuditsPaid(), JobClosed(), Refund(), Post(), BeaconDrawn(), MerklePath(),
+      Job(), StopRules(), AuditRules(), MarketRules(), TrainingRecipe(), ModelDeclaration(), ListedDraw(), Bid(),
+      Offer(),
+      SealedBid(), BidsClosed(), BidReveal(), BidResult(), BidBook(), Grants(), Grant(), RoundTask(), Reveal(),
+      Answer(),
+      Receipts(), Delivered(), AuditTask(), AuditReport(), AuditOutcome(), AuditPay(), JobRequest(), JobPrepared(),
+      Hello(),
+      Neighbours(), JobReference(), CommitmentPost(), Outcome(), Standing(), JobTerms(), SlotTerms(), Lease(),
+      SignedLease(),
+      Receipt(), ReceiptProof(), SlotClaim(), AuditReceipt(), Dispute(), Movement(), LeaseEnd(), Summons(),
+      ClaimOpened(),
+      ClaimPaid(), DisputeOpened(), DisputeEnded(), AuditsPaid(), JobClosed(), Refund(), Post(), BeaconDrawn(),
+      MerklePath(),
       Manifest(), ManifestEntry(), WrappedKey(), Envelope(), TopicMessage(), Rejected(),
     ]
     for value in empty { #expect(value.wireBytes.isEmpty, "\(type(of: value))") }

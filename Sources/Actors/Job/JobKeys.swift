@@ -5,14 +5,15 @@ import Runtime
 /// journal holds none.
 struct JobKeys: Sendable {
   let secret: Digest
-  let request: Digest
+  /// Of the job as it was asked for, in hexadecimal.
+  let request: String
 
   /// - Parameter request: the job as the owner asked for it, before its manifest was known.
   init(secret: Digest, job: Job) {
     var asked = job
     asked.manifest = .zero
     self.secret = secret
-    request = asked.digest
+    request = asked.digest.hex
   }
 
   func chunk(_ index: Int) -> SecretKey { SecretKey(derivedFrom: secret, label: "\(request) chunk \(index)") }

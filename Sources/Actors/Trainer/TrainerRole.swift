@@ -100,6 +100,7 @@ public final class TrainerRole: PeerRole, @unchecked Sendable {
     case .upload(let name): upload(name, done)
     case .forgetRound(let job, let round):
       change(job) { kit in
+        if let checkpoint = kit.checkpoint, checkpoint.round <= round { kit.checkpoint = nil }
         kit.updates = kit.updates.filter { $0.key.round > round }
         kit.uploadURLs = kit.uploadURLs.filter { $0.key.round > round }
       }

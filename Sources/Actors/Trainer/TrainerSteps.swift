@@ -8,7 +8,9 @@ extension TrainerMachine {
     guard let index = index(ofJob: task.job), jobs[index].coordinator == sender else { return [] }
     var effects: Effects = []
     if jobs[index].checkpoint?.round != task.round {
-      if let old = jobs[index].checkpoint { effects.append(.work(.forgetRound(job: task.job, round: old.round))) }
+      if let old = jobs[index].checkpoint, old.round < task.round {
+        effects.append(.work(.forgetRound(job: task.job, round: old.round)))
+      }
       jobs[index].steps.removeAll { $0.name.round < task.round && $0.stage == .answered }
       jobs[index].checkpoint = CheckpointDesk(round: task.round, digest: task.checkpoint, mentioned: now)
     }
@@ -188,7 +190,12 @@ extension TrainerMachine {
     let name = StepName(job: answer.job, slot: answer.slot, round: answer.round)
     guard let step = jobs[index].steps.firstIndex(where: { $0.name == name }) else { return [] }
     jobs[index].steps[step].stage = .answered
-    return []
+    guard jobs[index].steps.allSatisfy({ $0.stage == .answered }), let round = jobs[index].checkpoint?.round else {
+      return []
+    }
+    // Nothing of this round is needed any more; should a slot of it come again, its bytes are fetched again.
+    jobs[index].checkpoint = nil
+    return [.work(.forgetRound(job: answer.job, round: round))]
   }
 
   private func step(_ index: Int, _ outcome: Outcome) -> Int? {

@@ -5,9 +5,14 @@ public struct ObjectKey: Hashable, Sendable, CustomStringConvertible {
 
   public init(_ text: String) throws(ObjectStoreError) {
     let bytes = text.utf8
-    guard !bytes.isEmpty, bytes.count <= Self.limit, bytes.first != UInt8(ascii: "/"), bytes.last != UInt8(ascii: "/"),
-      bytes.allSatisfy(Self.isPlain), !text.contains(".."), !text.contains("//")
-    else { throw .badKey }
+    guard !bytes.isEmpty, bytes.count <= Self.limit, bytes.last != UInt8(ascii: "/") else { throw .badKey }
+    // A slash before the first character stands for the beginning, so that none may follow it.
+    var previous = UInt8(ascii: "/")
+    for byte in bytes {
+      guard Self.isPlain(byte) else { throw .badKey }
+      if byte == previous && (byte == UInt8(ascii: "/") || byte == UInt8(ascii: ".")) { throw .badKey }
+      previous = byte
+    }
     self.text = text
   }
   public var description: String { text }

@@ -19,7 +19,7 @@ public struct SecretKey: Sendable, Equatable, CustomStringConvertible {
   public var description: String { "a secret key" }
 }
 
-/// ChaCha20-Poly1305 (RFC 8439): nonce, ciphertext, tag, one after the other.
+/// AES-256-GCM (NIST SP 800-38D): nonce of 12 bytes, ciphertext, tag of 16 bytes, one after the other.
 ///
 /// A key must not meet a nonce twice. Chunks have a key each; a lease's key meets each round once; a job's checkpoint key
 /// meets each round once.
@@ -32,25 +32,25 @@ public enum Seal {
   public static func seal(_ plaintext: [UInt8], key: SecretKey, counter: UInt64, context: [UInt8]) -> [UInt8] {
     var nonceBytes = [UInt8](repeating: 0, count: 12)
     for index in 0..<8 { nonceBytes[4 + index] = UInt8(truncatingIfNeeded: counter >> UInt64(8 * (7 - index))) }
-    guard let nonce = try? ChaChaPoly.Nonce(data: nonceBytes),
-      let box = try? ChaChaPoly.seal(
-        plaintext, using: SymmetricKey(data: key.bytes), nonce: nonce, authenticating: context)
+    guard let nonce = try? AES.GCM.Nonce(data: nonceBytes),
+      let box = try? AES.GCM.seal(
+        plaintext, using: SymmetricKey(data: key.bytes), nonce: nonce, authenticating: context),
+      let whole = box.combined
     else { preconditionFailure("sealing with a 32-byte key and a 12-byte nonce cannot fail") }
-    var sealed: [UInt8] = []
-    sealed.reserveCapacity(plaintext.count + overhead)
-    sealed += nonceBytes
-    sealed += box.ciphertext
-    sealed += box.tag
-    return sealed
+    return [UInt8](whole)
   }
 
   public static func open(_ sealed: [UInt8], key: SecretKey, context: [UInt8]) throws(ObjectStoreError) -> [UInt8] {
     guard sealed.count >= overhead else { throw .sealBroken }
     do {
-      let box = try ChaChaPoly.SealedBox(
-        nonce: ChaChaPoly.Nonce(data: sealed[..<12]), ciphertext: sealed[12..<(sealed.count - 16)],
-        tag: sealed[(sealed.count - 16)...])
-      return [UInt8](try ChaChaPoly.open(box, using: SymmetricKey(data: key.bytes), authenticating: context))
+      // The sealed bytes are only looked at while they are held here, so they need no copy.
+      return try sealed.withUnsafeBytes { raw in
+        guard let base = raw.baseAddress else { throw ObjectStoreError.sealBroken }
+        let whole = Data(
+          bytesNoCopy: UnsafeMutableRawPointer(mutating: base), count: raw.count, deallocator: .none)
+        let box = try AES.GCM.SealedBox(combined: whole)
+        return [UInt8](try AES.GCM.open(box, using: SymmetricKey(data: key.bytes), authenticating: context))
+      }
     } catch { throw .sealBroken }
   }
 }

@@ -9,24 +9,23 @@ import Synchronization
 public final class WorkerPool: Sendable {
   /// A piece of work and, later, the sign that it is done.
   public final class Ticket: Sendable {
-    fileprivate enum State { case queued, running, done }
-    fileprivate let state = Mutex<State>(.queued)
-    fileprivate let work: Mutex<(@Sendable () -> Void)?>
+    private static let queued = 0
+    private static let running = 1
+    private static let done = 2
+    private let state = Atomic<Int>(queued)
+    private let work: Mutex<(@Sendable () -> Void)?>
     fileprivate init(_ work: @escaping @Sendable () -> Void) { self.work = Mutex(work) }
 
     /// Runs the work if nobody else has begun it.
     fileprivate func runIfQueued() -> Bool {
-      let mine = state.withLock { state in
-        guard state == .queued else { return false }
-        state = .running
-        return true
-      }
-      guard mine else { return false }
+      let claim = state.compareExchange(expected: Self.queued, desired: Self.running, ordering: .acquiringAndReleasing)
+      guard claim.exchanged else { return false }
       let body = work.withLock { $0.take() }
       body?()
+      state.store(Self.done, ordering: .sequentiallyConsistent)
       return true
     }
-    fileprivate var isDone: Bool { state.withLock { $0 == .done } }
+    fileprivate var isDone: Bool { state.load(ordering: .sequentiallyConsistent) == Self.done }
   }
 
   private struct Shared {
@@ -35,6 +34,8 @@ public final class WorkerPool: Sendable {
     var isStopping = false
   }
   private let shared = Mutex(Shared())
+  /// Entries in the queue, some of them begun already: looked at without the lock.
+  private let queueLength = Atomic<Int>(0)
   private let signals = Signals()
   private let threads: Mutex<[pthread_t]>
   public let workerCount: Int
@@ -67,19 +68,17 @@ public final class WorkerPool: Sendable {
       shared.sequence += 1
       shared.queue.push(at: deadline.nanoseconds, sequence: shared.sequence, ticket)
     }
+    queueLength.add(1, ordering: .releasing)
     signals.announceWork()
     return ticket
   }
 
   /// Returns when the ticket's work is done; runs it, or other queued work, on the caller's thread meanwhile.
   public func await(_ ticket: Ticket) {
-    if ticket.runIfQueued() {
-      finish(ticket)
-      return
-    }
+    if ticket.runIfQueued() { return }
     while !ticket.isDone {
       if let other = takeNext() {
-        if other.runIfQueued() { finish(other) }
+        if other.runIfQueued() { signals.announceDone() }
       } else {
         signals.waitUntilDone { ticket.isDone }
       }
@@ -97,18 +96,18 @@ public final class WorkerPool: Sendable {
     for thread in joining { pthread_join(thread, nil) }
   }
 
-  private func takeNext() -> Ticket? { shared.withLock { $0.queue.popEarliest()?.payload } }
-
-  private func finish(_ ticket: Ticket) {
-    ticket.state.withLock { $0 = .done }
-    signals.announceDone()
+  private func takeNext() -> Ticket? {
+    guard queueLength.load(ordering: .acquiring) > 0 else { return nil }
+    guard let ticket = shared.withLock({ $0.queue.popEarliest()?.payload }) else { return nil }
+    queueLength.subtract(1, ordering: .relaxed)
+    return ticket
   }
 
   private func work() {
     while true {
       if shared.withLock({ $0.isStopping }) { return }
       if let ticket = takeNext() {
-        if ticket.runIfQueued() { finish(ticket) }
+        if ticket.runIfQueued() { signals.announceDone() }
       } else {
         signals.waitForWork { self.shared.withLock { $0.isStopping || !$0.queue.isEmpty } }
       }
@@ -123,6 +122,10 @@ private final class Signals: @unchecked Sendable {
   private let done = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var idleWorkers = 0
   private var waitingLoops = 0
+  // The two counts again, for a look without the lock. Whoever is about to wait says so first and looks for work after;
+  // whoever brings work puts it down first and looks for waiters after: one of the two sees the other.
+  private let isAnyoneIdle = Atomic<Int>(0)
+  private let isAnyoneWaiting = Atomic<Int>(0)
 
   init() {
     pthread_mutex_init(mutex, nil)
@@ -143,21 +146,31 @@ private final class Signals: @unchecked Sendable {
     body()
     pthread_mutex_unlock(mutex)
   }
-  func announceWork() { locked { if idleWorkers > 0 { pthread_cond_signal(work) } } }
+  func announceWork() {
+    if isAnyoneIdle.load(ordering: .sequentiallyConsistent) == 0 { return }
+    locked { if idleWorkers > 0 { pthread_cond_signal(work) } }
+  }
   func announceStop() { locked { pthread_cond_broadcast(work) } }
-  func announceDone() { locked { if waitingLoops > 0 { pthread_cond_broadcast(done) } } }
+  func announceDone() {
+    if isAnyoneWaiting.load(ordering: .sequentiallyConsistent) == 0 { return }
+    locked { if waitingLoops > 0 { pthread_cond_broadcast(done) } }
+  }
   func waitForWork(unless ready: () -> Bool) {
     locked {
       idleWorkers += 1
+      isAnyoneIdle.store(idleWorkers, ordering: .sequentiallyConsistent)
       if !ready() { pthread_cond_wait(work, mutex) }
       idleWorkers -= 1
+      isAnyoneIdle.store(idleWorkers, ordering: .sequentiallyConsistent)
     }
   }
   func waitUntilDone(unless ready: () -> Bool) {
     locked {
       waitingLoops += 1
+      isAnyoneWaiting.store(waitingLoops, ordering: .sequentiallyConsistent)
       if !ready() { pthread_cond_wait(done, mutex) }
       waitingLoops -= 1
+      isAnyoneWaiting.store(waitingLoops, ordering: .sequentiallyConsistent)
     }
   }
 }

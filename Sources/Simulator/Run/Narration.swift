@@ -45,7 +45,8 @@ enum Narration {
     case .jobClosed: return "the job is closed, everything is settled"
     case .summoned: return "\(who) was called on the ledger\(round)"
     case .transactionRefused:
-      return "the ledger refused a transaction of \(who): \((Rejection(number: milestone.count) ?? .notAuthentic).words)"
+      return
+        "the ledger refused a transaction of \(who): \((Rejection(number: milestone.count) ?? .notAuthentic).words)"
     case .restarted: return "\(who) came back with its journal"
     default: return "\(milestone.kind.rawValue) \(who)\(round)"
     }

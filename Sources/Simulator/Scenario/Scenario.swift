@@ -72,6 +72,8 @@ public struct PeersPart: Sendable, Equatable {
   public var auditorFlops = 200e9
   public var auditorLink = LinkPart.server
   public var coordinatorFlops = 400e9
+  /// Bytes per second that it hashes, seals and opens.
+  public var coordinatorSealing = 1e9
   public var coordinatorLink = LinkPart.server
   public var trainers: [TrainerClass] = []
   public init() {}
@@ -101,6 +103,8 @@ public struct TrainerClass: Sendable, Equatable {
   public var name = "trainer"
   public var count = 1
   public var flops = 100e9
+  /// Bytes per second that it hashes, seals and opens.
+  public var sealing = 1e9
   public var memory = 8 << 30
   public var slots = 1
   /// Clean audits known from earlier jobs.

@@ -10,6 +10,7 @@ extension PeersPart {
     auditors = try reader.count("auditors", 0...JobTerms.arbiterLimit) ?? auditors
     if var coordinator = try reader.reader("coordinator") {
       coordinatorFlops = try coordinator.speed("speed") ?? coordinatorFlops
+      coordinatorSealing = try coordinator.rate("sealing").map(Double.init) ?? coordinatorSealing
       if var link = try coordinator.reader("link") { coordinatorLink = try LinkPart(&link, coordinatorLink) }
       try coordinator.finish()
     }
@@ -56,6 +57,7 @@ extension TrainerClass {
     }
     count = try reader.count("count", 0...100_000) ?? 1
     flops = try reader.speed("speed") ?? flops
+    sealing = try reader.rate("sealing").map(Double.init) ?? sealing
     memory = try reader.size("memory") ?? memory
     slots = try reader.count("slots", 1...Bid.slotLimit) ?? 1
     standing = try reader.count("standing", 0...1_000) ?? 0
@@ -65,8 +67,6 @@ extension TrainerClass {
     skew = try reader.durations("clock-skew") ?? skew
     if var link = try reader.reader("link") { self.link = try LinkPart(&link, self.link) }
     try reader.finish()
-    // Kept within the bound of all peers together.
-    if count == 0 { return }
   }
 }
 

@@ -188,7 +188,7 @@ public final class World: @unchecked Sendable {
       deposit: job.market.stakePerSlot.times(trainerClass.slots * 2).flatMap { $0.adding(LedgerFees.usual.call) }
         ?? .zero,
       memoryBytes: trainerClass.memory)
-    let device = Device(flops: trainerClass.flops)
+    let device = Device(flops: trainerClass.flops, bytes: trainerClass.sealing)
     let training = lie(of: peer).map { Lying.training($0, seed: seed.child(peer.name)) } ?? TrainerRole.honest
     if lie(of: peer) != nil { liars.append(peer.index) }
     peer.make = { [unowned self, unowned peer] host in
@@ -213,7 +213,7 @@ public final class World: @unchecked Sendable {
   ) {
     let settings = Coordination.Settings(key: peer.key, auditors: auditors, standings: standings)
     coordinatorSettings = settings
-    let device = Device(flops: scenario.peers.coordinatorFlops)
+    let device = Device(flops: scenario.peers.coordinatorFlops, bytes: scenario.peers.coordinatorSealing)
     let sealer = RehearsalSealer(stream: seed.stream("sealer"))
     let life = scenario.store.urlLife
     let secret = coordinatorSecret
