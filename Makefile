@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit scenarios format format-check bench bench-torch soak install clean
+.PHONY: help setup build release demo test unit scenarios format format-check bench bench-peers soak install clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ format-check: ## Say where the sources are not in their form.
 bench: setup ## Measure the engine, the whole flow, the runtime, and raw PyTorch beside them.
 	swift build -c release --product bench $(SWIFT_FLAGS)
 	Benchmarks/run $(RELEASE)/bench
+
+bench-peers: setup ## Run the scripts of other systems beside ours: make bench-peers PEERS=DIR.
+	@[ -n "$(PEERS)" ] || { echo "make bench-peers PEERS=DIR, the folder that holds their scripts" >&2; exit 2; }
+	swift build -c release --product bench $(SWIFT_FLAGS)
+	Benchmarks/peers $(RELEASE)/bench $(PEERS)
 
 soak: release build ## The whole matrix of workers and builds for the quickstart; takes long.
 	scripts/small-matrix $(DEBUG)/scenario $(RELEASE)/scenario Scenarios/quickstart.yaml

@@ -7,7 +7,8 @@ import Runtime
 @main
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure.", subcommands: [EngineBench.self, FlowBench.self, RuntimeBench.self])
+    commandName: "bench", abstract: "Measure.",
+    subcommands: [EngineBench.self, FlowBench.self, RuntimeBench.self, DumpCommand.self])
 }
 
 /// What a machine spent.
@@ -71,12 +72,15 @@ struct BenchData {
   let train: Dataset
   let test: Samples
   let chunks: [Samples]
+  static var folder: String {
+    ProcessInfo.processInfo.environment["FASHION_MNIST_DIR"] ?? "/usr/share/datasets/fashion-mnist"
+  }
 
   init(_ name: String) throws {
     guard let workload = Workload.all.first(where: { $0.name == name }) else {
       throw ValidationError("workloads are w1, w2, w3, w4 and w4-10k")
     }
-    let folder = ProcessInfo.processInfo.environment["FASHION_MNIST_DIR"] ?? "/usr/share/datasets/fashion-mnist"
+    let folder = Self.folder
     self.workload = workload
     model = try Model(workload.declaration)
     train = try IDX.fashionMNIST(train: true, folder: folder)
