@@ -28,6 +28,7 @@ test: format-check build release unit scenarios ## Set up, build, check the form
 unit:
 	swift test $(SWIFT_FLAGS)
 	scripts/small-matrix $(DEBUG)/scenario $(RELEASE)/scenario
+	scripts/bad-input $(RELEASE)/scenario
 
 scenarios: ## Run every scenario twice in release and compare.
 	scripts/scenarios-twice $(RELEASE)/scenario

@@ -33,6 +33,7 @@ struct RunCommand: ParsableCommand {
       if let jobSeed = options.jobSeed { read.jobSeed = jobSeed }
       scenario = read
       rehearsal = try options.rehearsal(scenario, folder: folder)
+      if !keepNothing { try RunFolder.prepare(under: runs) }
     } catch { throw ScenarioCommand.userError(error) }
     Interruption.watch()
     rehearsal.world.interruption = { Interruption.isAsked }

@@ -80,23 +80,24 @@ public struct AuditorMachine: Machine {
     let name = AuditName(
       job: outcome.job, slot: outcome.slot, round: outcome.round, trainer: outcome.peer, dispute: outcome.count)
     guard let index = cases.firstIndex(where: { $0.name == name && $0.stage == .working }) else { return [] }
+    let ended = Effect<AuditorWork>.note(Milestone(.auditEnded, peer: me, round: name.round, slot: name.slot))
     guard outcome.code == 0 else {
       // Nothing found out, nothing said: the coordinator asks again, or asks another.
       cases.remove(at: index)
-      return []
+      return [ended]
     }
     cases[index].update = outcome.digest
     cases[index].mentioned = now
     if name.dispute > 0 {
       cases[index].stage = .reported
-      return rule(cases[index])
+      return [ended] + rule(cases[index])
     }
     cases[index].stage = .committing
     let commitment = Commitment.digest(
       job: name.job, chunk: cases[index].chunk, round: name.round, by: me, salt: salt(name), update: outcome.digest)
     let post = CommitmentPost(
       job: name.job, round: name.round, entries: [.init(slot: name.slot, commitment: commitment)])
-    return [.transact(.post(topic: name.job, message: post.wireBytes))]
+    return [ended, .transact(.post(topic: name.job, message: post.wireBytes))]
   }
 
   private func salt(_ name: AuditName) -> Digest {

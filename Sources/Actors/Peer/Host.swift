@@ -44,7 +44,7 @@ public struct Milestone: Sendable, Equatable {
     case leaseGranted, leaseTaken, leaseLost, taskSent, trainingBegan, trainingEnded, committed, uploaded,
       updateAccepted,
       updateRefused
-    case auditDrawn, auditBegan, auditClean, auditMismatch, slashed, disputeFailed
+    case auditDrawn, auditBegan, auditEnded, auditClean, auditMismatch, slashed, disputeFailed
     case roundClosed, evaluated, receiptGiven, claimed, paid, jobStopped, delivered, deliveryOpened, jobClosed,
       summoned,
       restarted, transactionRefused

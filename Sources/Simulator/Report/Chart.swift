@@ -48,8 +48,10 @@ struct Chart {
     }
     for part in 0...4 {
       let value = low.x + (high.x - low.x) * Double(part) / 4
+      // The last one ends where the chart ends.
+      let anchor = part == 4 ? "end" : "middle"
       body +=
-        "<text class=\"tick\" x=\"\(n(x(value)))\" y=\"\(n(Self.height - 16))\" text-anchor=\"middle\">\(HTML.escape(xFormat(value)))</text>"
+        "<text class=\"tick\" x=\"\(n(x(value)))\" y=\"\(n(Self.height - 16))\" text-anchor=\"\(anchor)\">\(HTML.escape(xFormat(value)))</text>"
     }
     body +=
       "<text class=\"tick\" x=\"\(n(Self.width / 2))\" y=\"\(n(Self.height - 2))\" text-anchor=\"middle\">\(HTML.escape(xName))</text>"

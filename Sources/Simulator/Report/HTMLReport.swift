@@ -34,7 +34,7 @@ public struct HTMLReport {
     let cells: [(String, String)] = [
       ("accuracy", record.accuracy.map(Narration.percent) ?? "–"),
       ("rounds", "\(record.rounds.count)"),
-      ("ended", record.stopReason),
+      ("ended", record.stopWords),
       ("trainers", "\(trainers.count)"),
       ("updates accepted", "\(trainers.reduce(0) { $0 + $1.accepted })"),
       ("paid for work", Narration.fixed(Double(paid) / 1e8, 2) + " hbar"),
@@ -158,13 +158,13 @@ public struct HTMLReport {
   private var refusals: String {
     let grave = record.refusals.filter { $0.what != "no lease" }
     let rows = grave.prefix(Self.rowLimit).map { refusal in
-      "<tr><td class=\"n\">\(Narration.duration(refusal.at))</td><td>\(esc(refusal.peer))</td><td>\(esc(refusal.what))</td><td>it \(esc(refusal.why))\(refusal.slot >= 0 ? " (slot \(refusal.slot)\(refusal.round >= 0 ? ", round \(refusal.round + 1)" : ""))" : "")</td></tr>"
+      "<tr><td class=\"n\">\(Narration.duration(refusal.at))</td><td>\(esc(refusal.peer))</td><td>\(esc(refusal.what))</td><td>\(esc(refusal.why))\(refusal.slot >= 0 ? " (slot \(refusal.slot)\(refusal.round >= 0 ? ", round \(refusal.round + 1)" : ""))" : "")</td></tr>"
     }
     let without = record.refusals.count - grave.count
     return """
       <section><h2>Who was refused or slashed, and why</h2><div class="scroll"><table>\
       <tr><th class="n">at</th><th>peer</th><th>what</th><th>why</th></tr>\
-      \(rows.isEmpty ? "<tr><td colspan=\"4\">nobody</td></tr>" : rows.joined())</table></div><p class="note">\(without) bids won no lease.</p></section>
+      \(rows.isEmpty ? "<tr><td colspan=\"4\">nobody</td></tr>" : rows.joined())</table></div><p class="note">\(Narration.counted(without, "bid")) won no lease.</p></section>
       """
   }
 

@@ -26,7 +26,7 @@ public struct TerminalReport {
     lines.append("  job        \(record.job)")
     lines.append("  digest     \(record.digest)")
     lines.append("  numbers    \(record.numericDigest)")
-    lines.append("  weights    \(record.isDelivered ? record.weightsDigest : "not delivered: \(record.stopReason)")")
+    lines.append("  weights    \(record.isDelivered ? record.weightsDigest : "not delivered: \(record.stopWords)")")
     lines.append(
       "  size       \(record.events) events, \(record.messages) messages, \(record.transactions) transactions, "
         + "\(Narration.duration(record.virtualSeconds)) of virtual time")
@@ -62,7 +62,9 @@ public struct TerminalReport {
     var lines = ["", bold("Paid")]
     if workers.isEmpty { lines.append("  nobody") }
     for peer in workers.prefix(Self.listLimit) {
-      let why = peer.role == "auditor" ? "\(peer.audits) audits" : "\(peer.accepted) accepted updates"
+      let why =
+        peer.role == "auditor"
+        ? Narration.counted(peer.audits, "audit") : Narration.counted(peer.accepted, "accepted update")
       lines.append("  " + padRight(peer.name, 18) + pad(Narration.money(peer.paid), 22) + "  for \(why)")
     }
     if workers.count > Self.listLimit {
@@ -78,11 +80,11 @@ public struct TerminalReport {
     var lines = ["", bold("Refused, forfeited, slashed")]
     if grave.isEmpty { lines.append("  nobody") }
     for refusal in grave.prefix(Self.listLimit) {
-      lines.append("  " + padRight(refusal.peer, 18) + padRight(refusal.what, 22) + " it \(refusal.why)")
+      lines.append("  " + padRight(refusal.peer, 18) + padRight(refusal.what, 22) + " " + refusal.why)
     }
     if grave.count > Self.listLimit { lines.append("  and \(grave.count - Self.listLimit) more; the report lists all") }
     let without = record.refusals.count - grave.count
-    if without > 0 { lines.append("  \(without) bids won no lease") }
+    if without > 0 { lines.append("  \(Narration.counted(without, "bid")) won no lease") }
     return lines
   }
 
@@ -101,14 +103,14 @@ public struct TerminalReport {
 
 extension RunProgress {
   /// One line: a bar, round, accuracy, trainers up, virtual time, money.
-  public func line(width: Int = 24) -> String {
+  public func line(width: Int = 16) -> String {
     let filled = rounds > 0 ? width * roundsClosed / rounds : 0
     let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
     return "\(bar) \(words)"
   }
   public var words: String {
     let accuracy = accuracy.map(Narration.percent) ?? "-"
-    return "\(phase): round \(roundsClosed)/\(rounds), accuracy \(accuracy), \(trainersUp)/\(trainers) trainers up, "
+    return "\(phase): round \(roundsClosed)/\(rounds), accuracy \(accuracy), \(trainersUp)/\(trainers) up, "
       + "\(Narration.duration(virtualSeconds)), locked \(hbar(locked)), paid \(hbar(paid))"
   }
   private func hbar(_ tinybars: Int64) -> String { Narration.fixed(Double(tinybars) / 1e8, 1) + " hbar" }

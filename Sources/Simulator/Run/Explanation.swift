@@ -34,14 +34,15 @@ public struct Explanation {
   private func words(_ milestone: Milestone, _ name: String) -> String {
     let round = milestone.round >= 0 ? " of round \(milestone.round + 1)" : ""
     switch milestone.kind {
-    case .leaseGranted: return "\(name) was granted \(milestone.count) slots at \(milestone.amount) a round"
-    case .taskSent: return "\(name) was given \(milestone.count) slots\(round)"
+    case .leaseGranted:
+      return "\(name) was granted \(Narration.counted(milestone.count, "slot")) at \(milestone.amount) a round"
+    case .taskSent: return "\(name) was given \(Narration.counted(milestone.count, "slot"))\(round)"
     case .updateAccepted:
       return "the update of \(name) for slot \(milestone.slot)\(round) was accepted, \(milestone.digest.short)"
     case .auditDrawn: return "slot \(milestone.slot)\(round), trained by \(name), was drawn for an audit"
     case .auditClean: return "the audit of slot \(milestone.slot)\(round) computed the same bits as \(name)"
-    case .receiptGiven: return "\(name) was given receipts for \(milestone.count) updates"
-    case .claimed: return "\(name) claimed \(milestone.count) updates of slot \(milestone.slot)"
+    case .receiptGiven: return "\(name) was given receipts for \(Narration.counted(milestone.count, "update"))"
+    case .claimed: return "\(name) claimed \(Narration.counted(milestone.count, "update")) of slot \(milestone.slot)"
     default: return Narration.words(milestone, name: { world.name(of: $0) })
     }
   }

@@ -6,7 +6,8 @@ import Runtime
 enum Narration {
   static func isTold(_ kind: Milestone.Kind) -> Bool {
     switch kind {
-    case .trainingBegan, .trainingEnded, .committed, .uploaded, .updateAccepted, .taskSent, .auditBegan, .auditDrawn,
+    case .trainingBegan, .trainingEnded, .committed, .uploaded, .updateAccepted, .taskSent, .auditBegan, .auditEnded,
+      .auditDrawn,
       .auditClean, .bidSealed, .bidRevealed, .bidLost, .leaseTaken, .leaseGranted, .claimed, .receiptGiven:
       false
     default: true
@@ -27,18 +28,18 @@ enum Narration {
     let who = milestone.peer == .none ? "" : name(milestone.peer)
     let round = milestone.round >= 0 ? " in round \(milestone.round + 1)" : ""
     switch milestone.kind {
-    case .jobPrepared: return "the job was split into \(milestone.count) chunks, sealed and stored"
+    case .jobPrepared: return "the job was split into \(counted(milestone.count, "chunk")), sealed and stored"
     case .escrowOpened: return "\(who) locked \(milestone.amount)"
-    case .offered: return "\(milestone.count) slots were offered at \(milestone.amount) a round at most"
-    case .auctioned: return "\(milestone.count) bids were taken"
-    case .leaseLost: return "\(who) lost slot \(milestone.slot): it \(milestone.reason.words)"
-    case .updateRefused: return "an update of \(who) was refused\(round): it \(milestone.reason.words)"
+    case .offered: return "\(counted(milestone.count, "slot")) offered at \(milestone.amount) a round at most"
+    case .auctioned: return "\(counted(milestone.count, "bid")) taken"
+    case .leaseLost: return "\(who) lost slot \(milestone.slot): \(milestone.reason.words)"
+    case .updateRefused: return "an update of \(who) was refused\(round): \(milestone.reason.words)"
     case .auditMismatch: return "an audit of \(who) found other weights\(round)"
     case .slashed: return "\(who) was slashed \(milestone.amount)\(round)"
     case .disputeFailed: return "a report against \(who) was not upheld"
-    case .roundClosed: return "round \(milestone.round + 1) closed on \(milestone.count) updates"
+    case .roundClosed: return "round \(milestone.round + 1) closed on \(counted(milestone.count, "update"))"
     case .evaluated: return "round \(milestone.round + 1): \(milestone.count) test samples right"
-    case .paid: return "\(who) was paid \(milestone.amount) for \(milestone.count) updates"
+    case .paid: return "\(who) was paid \(milestone.amount) for \(counted(milestone.count, "update"))"
     case .jobStopped: return "the job ended: \((StopReason(rawValue: milestone.count) ?? .none).words)"
     case .delivered: return "the weights of round \(milestone.round + 1) were sealed to \(who)"
     case .deliveryOpened: return "\(who) opened the delivery and found what was promised"
@@ -51,6 +52,9 @@ enum Narration {
     default: return "\(milestone.kind.rawValue) \(who)\(round)"
     }
   }
+
+  /// "1 update", "2 updates".
+  static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
   static func money(_ tinybars: Int64) -> String {
     let sign = tinybars < 0 ? "-" : ""

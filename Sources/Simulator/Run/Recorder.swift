@@ -189,6 +189,7 @@ public struct Recorder {
   private func addLanes(_ record: inout RunRecord) {
     var spans: [Int: [RunRecord.Span]] = [:]
     var open: [Int: (what: String, from: Double)] = [:]
+    var audits: [Int: Int] = [:]
     func turn(_ peer: Int, to what: String?, at: Double) {
       if let running = open.removeValue(forKey: peer), at > running.from {
         spans[peer, default: []].append(RunRecord.Span(from: running.from, to: at, what: running.what))
@@ -204,7 +205,12 @@ public struct Recorder {
       case .trainingEnded: turn(entry.by, to: "wait", at: at)
       case .committed: turn(entry.by, to: "transfer", at: at)
       case .uploaded: turn(entry.by, to: "wait", at: at)
-      case .auditBegan: turn(entry.by, to: "audit", at: at)
+      case .auditBegan:
+        audits[entry.by, default: 0] += 1
+        turn(entry.by, to: "audit", at: at)
+      case .auditEnded:
+        audits[entry.by, default: 1] -= 1
+        if audits[entry.by] == 0 { turn(entry.by, to: nil, at: at) }
       case .claimed: turn(entry.by, to: nil, at: at)
       default: break
       }
@@ -282,7 +288,7 @@ public struct Recorder {
     case .delivered(let within):
       let at = world.chronicle.entries.last { $0.milestone.kind == .deliveryOpened }?.at.seconds
       let words = "delivered" + (within.map { " within \(Narration.duration($0.inSeconds))" } ?? "")
-      guard let at else { return verdict(words, false, "nothing was delivered: \(record.stopReason)") }
+      guard let at else { return verdict(words, false, "nothing was delivered: \(record.stopWords)") }
       return verdict(words, within.map { at <= $0.inSeconds } ?? true, "at \(Narration.duration(at))")
     case .accuracy(let least):
       let reached = record.accuracy ?? 0

@@ -22,6 +22,14 @@ public struct RunFolder {
   public let path: String
   public init(path: String) { self.path = path }
 
+  /// Asks for the place where runs are kept before a run is made that could not be kept.
+  public static func prepare(under root: String) throws {
+    let files = FileManager.default
+    guard (try? files.createDirectory(atPath: root, withIntermediateDirectories: true)) != nil,
+      files.isWritableFile(atPath: root)
+    else { throw ScenarioError(file: root, message: "runs cannot be kept here; name another folder with --runs") }
+  }
+
   /// Writes everything; an older run of the same digest is replaced.
   public static func write(
     _ record: RunRecord, journals: [(name: String, bytes: [UInt8])], weights: [UInt8]?, scenario: String,

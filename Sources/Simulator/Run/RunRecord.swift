@@ -83,7 +83,9 @@ public struct RunRecord: Codable, Sendable, Equatable {
   public var scheduleDigest = ""
   public var numericDigest = ""
   public var weightsDigest = ""
+  /// The name of a `StopReason`.
   public var stopReason = ""
+  public var stopWords: String { StopReason.allCases.first { "\($0)" == stopReason }?.words ?? stopReason }
   public var isDelivered = false
   public var accuracy: Double?
   public var expectations: [Verdict] = []

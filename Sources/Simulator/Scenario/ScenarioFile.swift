@@ -58,11 +58,11 @@ extension Scenario {
     }
     let names = scenario.peers.names
     for node in try reader.list("faults") ?? [] {
-      var fault = try Reader(node, file: file, place: "a fault")
+      var fault = try Reader(node, file: file, place: "faults")
       scenario.faults.append(try Fault(&fault, names: names))
     }
     for node in try reader.list("expect") ?? [] {
-      var expectation = try Reader(node, file: file, place: "an expectation")
+      var expectation = try Reader(node, file: file, place: "expect")
       scenario.expectations.append(try Expectation(&expectation))
     }
     try reader.finish()

@@ -21,7 +21,7 @@ extension PeersPart {
     }
     guard let classes = try reader.list("trainers") else { throw reader.lacks("trainers") }
     for node in classes {
-      var trainer = try Reader(node, file: reader.file, place: "a class of trainers")
+      var trainer = try Reader(node, file: reader.file, place: "peers.trainers")
       trainers.append(try TrainerClass(&trainer))
     }
     guard trainers.reduce(0, { $0 + $1.count }) > 0 else {
