@@ -38,17 +38,6 @@ const pm_kernels *pm_kernels_best(void) {
   return &pm_table_plain;
 }
 
-void pm_transpose(ptrdiff_t rows, ptrdiff_t columns, const float *in, ptrdiff_t in_row, float *out, ptrdiff_t out_row) {
-  for (ptrdiff_t r = 0; r < rows; r += 8) {
-    for (ptrdiff_t c = 0; c < columns; c += 8) {
-      ptrdiff_t r_end = r + 8 < rows ? r + 8 : rows, c_end = c + 8 < columns ? c + 8 : columns;
-      for (ptrdiff_t j = c; j < c_end; j++) {
-        for (ptrdiff_t i = r; i < r_end; i++) out[j * out_row + i] = in[i * in_row + j];
-      }
-    }
-  }
-}
-
 void *pm_allocate(size_t bytes) {
   const size_t huge = (size_t)2 << 20;
   size_t boundary = bytes >= huge ? huge : 64;

@@ -1,6 +1,6 @@
 // Max-pooling over 2x2. The first maximum wins, rows before columns.
-FUNCTION void pool(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, const float *y, float *out, ptrdiff_t out_row,
-                   ptrdiff_t out_image, uint8_t *index) {
+FUNCTION void pool(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, int relu, const float *y, float *out,
+                   ptrdiff_t out_row, ptrdiff_t out_image, uint8_t *index) {
   for (ptrdiff_t image = 0; image < n; image++) {
     for (ptrdiff_t r = 0; r < h; r++) {
       for (ptrdiff_t q = 0; q < w; q++) {
@@ -22,6 +22,7 @@ FUNCTION void pool(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, const flo
           more = next > best;
           best = more ? next : best;
           which = more ? (i16)(3) : which;
+          if (relu) best = best > (v16)(0.0f) ? best : (v16)(0.0f);
           STORE(o + k, best);
           *(b16 *)(at + k) = __builtin_convertvector(which, b16);
         }

@@ -3,10 +3,16 @@
 INLINE void tile(const int rows, const int vectors, const int transposed, const pm_product_shape *restrict s,
                  const float *restrict a0, const float *restrict b0, float *restrict c, const float *bias) {
   v16 sum[TILE_ROWS][TILE_VECTORS];
-  const ptrdiff_t b_row = s->b_row, c_row = s->c_row, depth = s->depth, a_step = s->a_step;
-  if (s->accumulate) {
+  const ptrdiff_t b_row = s->b_row, c_row = s->c_row, a_step = s->a_step;
+  ptrdiff_t depth = s->depth;
+  if (s->start == pm_from_sums) {
     UNROLL for (int m = 0; m < rows; m++) {
       UNROLL for (int j = 0; j < vectors; j++) sum[m][j] = LOAD(c + m * c_row + 16 * j);
+    }
+  } else if (s->start == pm_from_bias) {
+    UNROLL for (int j = 0; j < vectors; j++) {
+      v16 first = LOAD(bias + 16 * j);
+      UNROLL for (int m = 0; m < rows; m++) sum[m][j] = first;
     }
   } else {
     UNROLL for (int m = 0; m < rows; m++) {
@@ -26,6 +32,11 @@ INLINE void tile(const int rows, const int vectors, const int transposed, const 
     for (ptrdiff_t s1 = 0; s1 < s->s1; s1++) {
       const float *a = a0 + s2 * s->a_s2 + s1 * s->a_s1;
       const float *b = b0 + s2 * s->b_s2 + s1 * s->b_s1;
+      if (!transposed && s->runs) {
+        a = a0 + s->runs[s1].begin;
+        b = b0 + s->runs[s1].begin * b_row;
+        depth = s->runs[s1].count;
+      }
       for (ptrdiff_t k = 0; k < depth; k++) {
         v16 bv[TILE_VECTORS];
         UNROLL for (int j = 0; j < vectors; j++) bv[j] = LOAD(b + 16 * j);
@@ -114,7 +125,7 @@ static void product(int transposed, ptrdiff_t rows, ptrdiff_t columns, const pm_
 
 INLINE void dot_tile(const int inputs, const int batch, ptrdiff_t n, const float *dy, ptrdiff_t dy_row, const float *w,
                      ptrdiff_t w_row, float *dx, ptrdiff_t dx_row) {
-  v16 sum[DOT_INPUTS][DOT_BATCH];
+  v16 sum[4][DOT_BATCH];
   UNROLL for (int i = 0; i < inputs; i++) {
     UNROLL for (int j = 0; j < batch; j++) sum[i][j] = (v16)(0.0f);
   }
@@ -126,8 +137,12 @@ INLINE void dot_tile(const int inputs, const int batch, ptrdiff_t n, const float
       UNROLL for (int i = 0; i < inputs; i++) sum[i][j] = FMA(d, wv[i], sum[i][j]);
     }
   }
-  UNROLL for (int i = 0; i < inputs; i++) {
-    UNROLL for (int j = 0; j < batch; j++) dx[j * dx_row + i] = tree_sum(sum[i][j]);
+  UNROLL for (int j = 0; j < batch; j++) {
+    if (inputs == 4) {
+      *(v4u *)(dx + j * dx_row) = tree_sums(sum[0][j], sum[1][j], sum[2][j], sum[3][j]);
+    } else {
+      UNROLL for (int i = 0; i < inputs; i++) dx[j * dx_row + i] = tree_sum(sum[i][j]);
+    }
   }
 }
 

@@ -9,19 +9,27 @@
 #include <stdint.h>
 
 // Raised with any change of an order or a polynomial. Only results of equal versions are compared.
-#define PEERMILL_NUMERICS 1
+#define PEERMILL_NUMERICS 2
 
+// Where the sums begin: from zero, from what C holds, from the bias of their column.
+typedef enum { pm_from_zero = 0, pm_from_sums = 1, pm_from_bias = 2 } pm_start;
 typedef enum { pm_store = 0, pm_bias = 1, pm_bias_relu = 2, pm_descend = 3 } pm_epilogue;
+
+// Neighbouring steps of a reduction.
+typedef struct {
+  int32_t begin, count;
+} pm_run;
 
 // C[m,n] = sum over s2, s1, k of A(m,k) B(k,n), in that order of loops.
 // A(m,k) = a[m*a_row + k*a_step + s1*a_s1 + s2*a_s2]; B(k,n) = b[k*b_row + n + s1*b_s1 + s2*b_s2]. Strides in floats.
 typedef struct {
   ptrdiff_t a_row, a_step, b_row, c_row;
   ptrdiff_t depth, s1, s2, a_s1, a_s2, b_s1, b_s2;
-  int accumulate;        // begin from C instead of zero
+  const pm_run *runs;    // where not null: s1 runs of k, and what lies between them adds nothing; A's rows are apart then
+  int start;             // a pm_start
   int epilogue;          // what becomes of the sums; pm_descend: C -= rate * sum
   float rate;
-  const float *bias;     // n values, for pm_bias and pm_bias_relu
+  const float *bias;     // n values, for pm_from_bias, pm_bias and pm_bias_relu
 } pm_product_shape;
 
 typedef struct {
@@ -32,8 +40,9 @@ typedef struct {
   // dx[b,k] = sum over n of dy[b,n] w[k,n], lanes and tree. n: a multiple of 16.
   void (*dots)(ptrdiff_t batch, ptrdiff_t inputs, ptrdiff_t n, const float *dy, ptrdiff_t dy_row, const float *w,
                ptrdiff_t w_row, float *dx, ptrdiff_t dx_row);
-  // Max-pool 2x2 of n images [2h, 2w, c] into [h, w, c]; which of the four was the (first) largest goes to index.
-  void (*pool)(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, const float *y, float *out, ptrdiff_t out_row,
+  // Max-pool 2x2 of n images [2h, 2w, c] into [h, w, c]; which of the four was the (first) largest goes to index. With relu
+  // the largest is cut at 0 from below, as if every value had been.
+  void (*pool)(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, int relu, const float *y, float *out, ptrdiff_t out_row,
                ptrdiff_t out_image, uint8_t *index);
   // Its gradient; where masked, only where the pooled value is above 0 (a ReLU stood before). Adds column sums to db.
   void (*pool_backward)(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, int masked, const float *pooled,
@@ -43,6 +52,7 @@ typedef struct {
   // returns the sum of losses; counts rows whose first largest logit is the label.
   double (*softmax_loss)(ptrdiff_t rows, ptrdiff_t classes, ptrdiff_t row, const float *z, const int32_t *labels, float *dz,
                          float scale, ptrdiff_t *correct);
+  void (*relu)(ptrdiff_t n, float *y);                                              // n: a multiple of 16
   void (*relu_backward)(ptrdiff_t n, const float *y, float *dy);                    // n: a multiple of 16
   void (*column_sums)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t row, const float *d, float *sums, int accumulate);
   void (*descend)(ptrdiff_t n, float rate, const float *gradient, float *w);         // w -= rate * gradient
@@ -52,15 +62,21 @@ typedef struct {
   // sum += weight * round((w - g) * 2^fraction_bits); returns the number of elements refused (not finite, beyond the clip).
   ptrdiff_t (*accumulate)(ptrdiff_t n, const float *w, const float *g, double scale, double clip, int64_t weight,
                           int64_t *sum);
+  // w = g + sum / samples / scale, in double
+  void (*mean)(ptrdiff_t n, const float *g, const int64_t *sum, double samples, double scale, float *w);
   ptrdiff_t (*not_finite)(ptrdiff_t n, const float *w);                              // how many are not finite
+  // Runs of the columns of x[rows, n] in which not all is zero, ascending; returns how many. A gap shorter than `least` is
+  // bridged, a run longer than `most` is cut. Room for n of them.
+  ptrdiff_t (*live_runs)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t row, const float *x, ptrdiff_t least, ptrdiff_t most,
+                         pm_run *runs);
+  // out[c, r] = in[r, c]
+  void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const float *in, ptrdiff_t in_row, float *out, ptrdiff_t out_row);
 } pm_kernels;
 
 // The best set this processor has, or the one named ("avx512", "avx2", "plain"); null where it has not that one.
 const pm_kernels *pm_kernels_named(const char *name);
 const pm_kernels *pm_kernels_best(void);
 
-// out[c, r] = in[r, c]
-void pm_transpose(ptrdiff_t rows, ptrdiff_t columns, const float *in, ptrdiff_t in_row, float *out, ptrdiff_t out_row);
 // Zeroed memory on a boundary of 64 bytes, in huge pages where it is large and the system gives them; null where there is none.
 void *pm_allocate(size_t bytes);
 void pm_free(void *memory);

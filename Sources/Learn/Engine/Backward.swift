@@ -49,6 +49,16 @@ extension Engine {
     shape.epilogue = Int32((isPlain ? pm_descend : pm_store).rawValue)
     shape.rate = descent.rate
     let target = isPlain ? state.weight : weightGradient
+    if isPlain, let runs = liveRuns, state.isFirst {
+      // A weight whose inputs are all zero stays where it is.
+      for run in UnsafeBufferPointer(start: runs, count: liveCount) {
+        let k = Int(run.begin)
+        kernels.product(
+          1, Int(run.count), state.paddedOutputs, &shape, state.input + k, gradient, target + k * state.stride)
+      }
+      follow(state, descent, weights: false)
+      return
+    }
     let piece = 28
     var k = 0
     while k < state.inputRows {
@@ -98,7 +108,7 @@ extension Engine {
     let piece = state.channels * state.stride
     for y in 0..<kernel {
       for x in 0..<kernel {
-        pm_transpose(
+        kernels.transpose(
           state.channels, state.paddedOutputs, state.weight + ((kernel - 1 - y) * kernel + kernel - 1 - x) * piece,
           state.stride,
           turned + (y * kernel + x) * state.paddedOutputs * state.channels, state.channels)
@@ -122,24 +132,34 @@ extension Engine {
     shape.a_step = state.channels
     shape.b_row = state.paddedOutputs
     shape.c_row = state.stride
-    shape.depth = state.width
     shape.s2 = end - first
     shape.a_s1 = state.rowStep
     shape.b_s1 = rowStep
     shape.a_s2 = state.inputStride
     shape.b_s2 = imageStep
-    shape.accumulate = first > 0 ? 1 : 0
+    shape.start = Int32((first > 0 ? pm_from_sums : pm_from_zero).rawValue)
     shape.epilogue = Int32(pm_store.rawValue)
     let rows = state.kernel * state.channels
     for tap in 0..<state.kernel {
-      // Rows of outputs whose tap lies in the border add nothing.
+      // Outputs whose tap lies in the border add nothing.
       let from = max(0, state.border - tap)
       let to = min(state.height, state.height + state.border - tap)
       shape.s1 = max(0, to - from)
-      kernels.product(
-        1, rows, state.paddedOutputs, &shape,
-        state.input + first * state.inputStride + (from + tap) * state.rowStep, inner + from * rowStep,
-        weightGradient + tap * rows * state.stride)
+      let a = state.input + first * state.inputStride + (from + tap) * state.rowStep
+      let b = inner + from * rowStep
+      let c = weightGradient + tap * rows * state.stride
+      if state.channels < 16 {
+        shape.depth = state.width
+        kernels.product(1, rows, state.paddedOutputs, &shape, a, b, c)
+        continue
+      }
+      for column in 0..<state.kernel {
+        let pixels = state.pixels(column)
+        shape.depth = pixels.count
+        kernels.product(
+          1, state.channels, state.paddedOutputs, &shape, a + (pixels.lowerBound + column) * state.channels,
+          b + pixels.lowerBound * state.paddedOutputs, c + column * state.channels * state.stride)
+      }
     }
   }
 
@@ -181,17 +201,16 @@ extension Engine {
     shape.a_step = 1
     shape.b_row = state.channels
     shape.c_row = state.channels
-    shape.depth = state.kernel * state.paddedOutputs
     shape.s2 = 1
     shape.a_s1 = rowStep
-    shape.b_s1 = shape.depth * state.channels
+    shape.b_s1 = state.kernel * state.paddedOutputs * state.channels
     shape.epilogue = Int32(pm_store.rawValue)
     for image in first..<end {
       for row in 0..<state.height {
         let taps = state.taps(row)
         shape.s1 = taps.count
-        kernels.product(
-          0, state.width, state.channels, &shape,
+        sweep(
+          state, &shape, from: pm_from_zero, columns: state.channels,
           gradient + (image - first) * imageStep + (row + taps.lowerBound) * rowStep,
           turned + taps.lowerBound * shape.b_s1, target + (image * state.height + row) * state.width * state.channels)
       }

@@ -103,6 +103,6 @@ struct BlockPlan {
   /// How many images go through the convolutions at a time, so that they stay in the second-level cache.
   static func imagesPerChunk(_ plans: [BlockPlan], batch: Int) -> Int {
     let largest = plans.filter(\.isConvolution).map { $0.height * $0.width * $0.paddedOutputs }.max() ?? 1
-    return max(1, min(batch, 131_072 / largest))
+    return max(1, min(batch, 65_536 / largest))
   }
 }

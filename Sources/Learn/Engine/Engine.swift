@@ -17,6 +17,14 @@ final class Engine: @unchecked Sendable {
   let scoreGradient: Floats
   let labels: UnsafeMutablePointer<Int32>
   private let sampleRow: Floats
+  /// For a dense first block: the inputs of the batch at hand that are not all zero, in runs.
+  let liveRuns: UnsafeMutablePointer<pm_run>?
+  var liveCount = 0
+
+  /// Steps of a reduction whose weights stay in the first-level cache.
+  static let piece = 64
+  /// Rows of the largest tile there is.
+  static let tileRows = 14
 
   init(_ model: Model, maxBatch: Int, trains: Bool) throws(LearnError) {
     self.model = model
@@ -32,6 +40,9 @@ final class Engine: @unchecked Sendable {
     let chunk = imagesPerChunk
     let scoreRow = padded(model.classes)
     var total = Arena.size(maxBatch * scoreRow) * 2 + Arena.size(maxBatch) + Arena.size(model.features)
+    // Where few outputs hang on an input, looking for zeros costs more than it saves.
+    let runs = plans[0].isConvolution || plans[0].paddedOutputs < 64 ? 0 : plans[0].inputRows
+    total += Arena.size(runs * 2)
     for plan in plans {
       total += Self.sizes(plan, batch: maxBatch, chunk: chunk, trains: trains).reduce(0) { $0 + Arena.size($1) }
     }
@@ -40,6 +51,9 @@ final class Engine: @unchecked Sendable {
     scoreGradient = arena.take(maxBatch * scoreRow)
     labels = UnsafeMutableRawPointer(arena.take(maxBatch)).bindMemory(to: Int32.self, capacity: maxBatch)
     sampleRow = arena.take(model.features)
+    let runMemory = arena.take(runs * 2)
+    liveRuns =
+      runs == 0 ? nil : UnsafeMutableRawPointer(runMemory).bindMemory(to: pm_run.self, capacity: runs)
     blocks = plans.map { lay($0, chunk: chunk) }
   }
 

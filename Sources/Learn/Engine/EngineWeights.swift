@@ -15,12 +15,12 @@ extension Engine {
       if let image = state.flattened {
         let pixels = image[1] * image[2]
         for channel in 0..<image[0] {
-          pm_transpose(
+          kernels.transpose(
             outputs, pixels, weight + channel * pixels, inputs, state.weight + channel * state.stride,
             padded(image[0]) * state.stride)
         }
       } else {
-        pm_transpose(outputs, inputs, weight, inputs, state.weight, state.stride)
+        kernels.transpose(outputs, inputs, weight, inputs, state.weight, state.stride)
       }
     case .convolution(let channels, _, _, let outputs, let kernel):
       let taps = kernel * kernel
@@ -51,12 +51,12 @@ extension Engine {
       if let image = state.flattened {
         let pixels = image[1] * image[2]
         for channel in 0..<image[0] {
-          pm_transpose(
+          kernels.transpose(
             pixels, outputs, state.weight + channel * state.stride, padded(image[0]) * state.stride,
             weight + channel * pixels, inputs)
         }
       } else {
-        pm_transpose(inputs, outputs, state.weight, state.stride, weight, inputs)
+        kernels.transpose(inputs, outputs, state.weight, state.stride, weight, inputs)
       }
     case .convolution(let channels, _, _, let outputs, let kernel):
       let taps = kernel * kernel

@@ -86,10 +86,7 @@ public final class RoundSum: Sendable {
     let samples = Double(total)
     return Weights(for: model) { target in
       base.withValues { origin in
-        for index in 0..<model.parameterCount {
-          let mean = Double(sums[index]) / samples / scale
-          target[index] = Float(Double(origin[index]) + mean)
-        }
+        model.kernels.pointee.mean(model.parameterCount, origin.baseAddress, sums, samples, scale, target)
       }
     }
   }
