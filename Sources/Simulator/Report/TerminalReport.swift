@@ -33,6 +33,12 @@ public struct TerminalReport {
     lines.append(
       "  took       \(Narration.fixed(record.wall.seconds, 1)) s, at most \(Narration.fixed(record.wall.peakMiB, 0)) MiB"
     )
+    let peers = Double(max(1, record.peers.count))
+    lines.append(
+      "  each       \(Narration.fixed(record.wall.seconds * 1e6 / Double(max(1, record.events)), 1)) µs an event, "
+        + "\(Narration.fixed(Double(record.events) / peers, 0)) events and "
+        + "\(Narration.fixed(record.wall.peakMiB * 1_024 / peers, 0)) KiB a peer"
+    )
     if let reportPath { lines.append("  report     \(reportPath)") }
     lines.append("  again      \(record.repeatLine)")
     lines.append("")
