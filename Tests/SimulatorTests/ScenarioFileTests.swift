@@ -53,6 +53,12 @@ import Testing
     ("story: A small job.", "", "lacks 'story'"),
     ("delivered: yes", "deliverd: yes", "an expectation is one of"),
     ("seed: 7", "seed: 7\nseed: 8", "twice"),
+    ("delivered: yes, within: 1h", "rounds: \">= nan\"", "expect.rounds must be '>= 10', not '>= nan'"),
+    ("delivered: yes, within: 1h", "rounds: \">= 1e300\"", "expect.rounds must be '>= 10'"),
+    ("delivered: yes, within: 1h", "accuracy: \">= nan\"", "expect.accuracy must be '>= 0.80'"),
+    ("delivered: yes, within: 1h", "liars-caught: -5", "expect.liars-caught must be 'all' or a number"),
+    ("delivered: yes, within: 1h", "delivered: no", "expected to be 'delivered: yes'"),
+    ("link: { up: 10 Mbit/s }", "link: { latency: 366d }", "at most 1h, not '366d'"),
     ("rounds: 2", "rounds: [2", "this is not YAML"),
     ("class: laptop", "class: \"<b>\"", "a class is named by small letters"),
   ])
@@ -95,6 +101,7 @@ import Testing
         return "nothing was wrong"
       } catch { return "\(error)" }
     }
+    #expect(refusal { $0.ledger.funds = Stories.hbar(50_000_000_000) }.contains("more than all the money there is"))
     #expect(refusal { $0.job.budget = Stories.hbar(5) }.contains("a budget of 5 hbar is too small"))
     #expect(refusal { $0.job.data = .fashionMNIST(train: 10, test: 10) }.contains("dataset-fashion-mnist"))
     #expect(refusal { $0.job.layers = .named("cnn") }.contains("not images"))

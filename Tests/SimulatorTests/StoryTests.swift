@@ -190,6 +190,39 @@ enum Stories {
     #expect(deserted.stopReason == "unplaced" && deserted.isDelivered && deserted.invariantsBroken == [])
   }
 
+  @Test func `an owner that cancels is heard when the coordinator is back, and by the ledger if it never answers`()
+    throws
+  {
+    let cancelled = Fault(.cancelJob, at: .seconds(70))
+    for trouble in [
+      Fault(.crash(Selector(["coordinator"]), keepsMemory: true), at: .seconds(60), lasts: .seconds(50)),
+      Fault(.partition(Selector(["owner"])), at: .seconds(65), lasts: .seconds(45)),
+      Fault(.crash(Selector(["owner"]), keepsMemory: true), at: .seconds(72), lasts: .seconds(30)),
+    ] {
+      let record = try Stories.tell(Stories.scenario(rounds: 40, faults: [trouble, cancelled]))
+      #expect(
+        record.stopReason == "cancelled" && record.isDelivered && record.invariantsBroken == [], "\(trouble.what)")
+    }
+    let gone = Fault(.crash(Selector(["coordinator"]), keepsMemory: true), at: .seconds(60))
+    let rehearsal = try Rehearsal(
+      Stories.scenario(rounds: 40, faults: [gone, cancelled]) { $0.timeLimit = .seconds(1_800) }, folder: ".",
+      fashionFolder: "", workers: 1)
+    let record = rehearsal.run()
+    let job = try #require(rehearsal.world.ledger.state.jobs.values.first)
+    #expect(job.isClosed && job.isRefunded && record.invariantsBroken == [])
+  }
+
+  @Test func `a class without trainers is a class of none`() throws {
+    let record = try Stories.tell(
+      Stories.scenario { scenario in
+        var none = TrainerClass()
+        none.name = "nobody"
+        none.count = 0
+        scenario.peers.trainers.append(none)
+      })
+    #expect(record.isDelivered)
+  }
+
   @Test func `a job resumed from a checkpoint ends as if it had never stopped`() throws {
     let whole = try Stories.tell(Stories.scenario(rounds: 6))
     let half = try Rehearsal(Stories.scenario(rounds: 3), folder: ".", fashionFolder: "", workers: 1)

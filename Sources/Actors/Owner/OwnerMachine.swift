@@ -23,24 +23,35 @@ public struct OwnerMachine: Machine {
   static let retry = Duration.seconds(20)
   static let askTimer = 1
   static let refundTimer = 2
+  static let cancelTimer = 3
+  /// How often the coordinator is told that the job is cancelled before the owner closes it on the ledger.
+  static let cancelAttempts = 6
 
   let settings: Settings
   public private(set) var stage = Stage.asking
   public private(set) var job = Digest.zero
   public private(set) var delivered: Delivered?
   private var isClosed = false
+  /// How often the coordinator was told that the owner wants no more; nil where the owner does.
+  private var cancellations: Int?
 
   public init(_ settings: Settings) { self.settings = settings }
 
   public mutating func handle(_ input: Input, at now: Timestamp) -> [Effect<OwnerWork>] {
     switch input {
     case .started(let again):
-      return (again ? [] : [.transact(.deposit(settings.deposit))]) + ask()
+      return (again ? [] : [.transact(.deposit(settings.deposit))]) + ask() + cancel()
     case .message(.jobPrepared(let prepared), let sender) where sender == settings.coordinator:
       return check(prepared, at: now)
     case .message(.delivered(let delivered), let sender) where sender == settings.coordinator:
       return open(delivered)
+    case .message(.cancel, let sender) where sender == settings.key.publicKey:
+      // The owner's own word, from its own machine.
+      if cancellations != nil { return [] }
+      cancellations = 0
+      return cancel()
     case .ledger(let event): return handle(event, at: now)
+    case .timer(Self.cancelTimer): return cancel()
     case .timer(Self.refundTimer): return isClosed && stage != .done ? [.transact(.refund(job: job))] : []
     case .timer: return ask()
     case .outcome(let outcome): return opened(outcome)
@@ -48,9 +59,17 @@ public struct OwnerMachine: Machine {
     }
   }
 
-  /// The owner wants no more: the coordinator is told, and the ledger is, which no coordinator can prevent.
-  public static func cancellation(of job: Digest, coordinator: PublicKey) -> [Effect<OwnerWork>] {
-    [.send(.cancel(JobReference(job: job)), to: coordinator)]
+  /// The owner wants no more: the coordinator is told until it delivers what there is; one that stays silent is told by the
+  /// ledger, where the owner closes the job and no coordinator can prevent it.
+  private mutating func cancel() -> [Effect<OwnerWork>] {
+    guard stage == .waiting, !isClosed, let told = cancellations else { return [] }
+    cancellations = told + 1
+    if told == Self.cancelAttempts { return [.transact(.close(job: job))] }
+    if told > Self.cancelAttempts { return [] }
+    return [
+      .send(.cancel(JobReference(job: job)), to: settings.coordinator),
+      .wake(after: Self.retry, timer: Self.cancelTimer),
+    ]
   }
 
   /// Asks until the coordinator answers; then watches.
@@ -87,7 +106,7 @@ public struct OwnerMachine: Machine {
     switch event.kind {
     case .jobOpened(let terms) where terms.job == job:
       if stage == .paying { stage = .waiting }
-      return []
+      return cancel()
     case .jobClosed(let closed) where closed.job == job:
       isClosed = true
       return [.wake(after: closed.refundableFrom - now + .seconds(6), timer: Self.refundTimer)]

@@ -274,7 +274,13 @@ public struct Recorder {
       invariants.note("a key stands in the clear in the journal of \(peer.name)")
     }
     if record.isDelivered, let job = world.ledger.state.jobs[world.coordination?.jobDigest ?? .zero], !job.isSettled {
-      invariants.note("the job was delivered and \(job.escrow) is still locked in it")
+      let limit = world.scenario.timeLimit
+      let isGivenUp = world.loop.now.advanced(by: .seconds(60)) > Instant.start.advanced(by: limit)
+      invariants.note(
+        isGivenUp
+          ? "the run was given up after \(Narration.duration(limit.inSeconds)) of virtual time, before the job was settled: "
+            + "\(job.escrow) is still locked in it; raise limits.time"
+          : "the job was delivered and \(job.escrow) is still locked in it")
     }
     record.invariantsBroken = invariants.broken
     record.invariantChecks = invariants.checks

@@ -119,12 +119,18 @@ struct Reader {
   mutating func share(_ key: String) throws(ScenarioError) -> Double? {
     try value(key, "a share such as 20% or 0.2", Units.share)
   }
-  mutating func duration(_ key: String) throws(ScenarioError) -> Duration? {
-    try value(key, "a time such as 250ms, 40s, 2m, 1h or 3d", Units.duration)
+  /// At most a year and a day, or `hours`.
+  mutating func duration(_ key: String, hours: Int64 = 366 * 24) throws(ScenarioError) -> Duration? {
+    try value(key, "a time such as 250ms, 40s, 2m, 1h or 3d, at most \(Self.span(hours))") {
+      Units.duration($0).flatMap { $0 <= .seconds(hours * 3_600) ? $0 : nil }
+    }
   }
-  mutating func durations(_ key: String) throws(ScenarioError) -> ClosedRange<Duration>? {
-    try value(key, "a time such as 4s, or a range such as 3s..5s") { Units.range($0, Units.duration) }
+  mutating func durations(_ key: String, hours: Int64 = 366 * 24) throws(ScenarioError) -> ClosedRange<Duration>? {
+    try value(key, "a time such as 4s, or a range such as 3s..5s, at most \(Self.span(hours))") {
+      Units.range($0, Units.duration).flatMap { $0.upperBound <= .seconds(hours * 3_600) ? $0 : nil }
+    }
   }
+  private static func span(_ hours: Int64) -> String { hours % 24 == 0 ? "\(hours / 24)d" : "\(hours)h" }
   mutating func amount(_ key: String) throws(ScenarioError) -> Amount? {
     try value(key, "money such as 12.5 hbar or 300 tinybar, not negative") { Amount(parsing: $0) }
   }

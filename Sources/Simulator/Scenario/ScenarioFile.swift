@@ -154,7 +154,7 @@ extension JobPart {
     stake = try market.amount("stake") ?? ceiling
     bond = try market.amount("bond") ?? stake
     auditFee = try market.amount("audit-fee") ?? ceiling
-    offerWindow = try market.duration("offer") ?? offerWindow
+    offerWindow = try market.duration("offer", hours: 24) ?? offerWindow
     challengeWindow = try market.duration("challenge") ?? challengeWindow
     guard JobTerms.windows.contains(challengeWindow), offerWindow >= .seconds(1) else {
       throw market.error("job.market: a challenge window lasts 5s to 30d, an offer at least 1s")

@@ -73,8 +73,8 @@ extension TrainerClass {
 extension LinkPart {
   init(_ reader: inout Reader, _ usual: LinkPart) throws(ScenarioError) {
     self = usual
-    latency = try reader.duration("latency") ?? latency
-    jitter = try reader.duration("jitter") ?? jitter
+    latency = try reader.duration("latency", hours: 1) ?? latency
+    jitter = try reader.duration("jitter", hours: 1) ?? jitter
     up = try reader.rate("up") ?? up
     down = try reader.rate("down") ?? down
     loss = try reader.share("loss") ?? loss
@@ -86,7 +86,7 @@ extension LinkPart {
 extension LedgerPart {
   init(_ reader: inout Reader) throws(ScenarioError) {
     self.init()
-    delay = try reader.durations("delay") ?? delay
+    delay = try reader.durations("delay", hours: 1) ?? delay
     funds = try reader.amount("funds") ?? funds
     try reader.finish()
   }
@@ -95,7 +95,7 @@ extension LedgerPart {
 extension StorePart {
   init(_ reader: inout Reader) throws(ScenarioError) {
     self.init()
-    latency = try reader.duration("latency") ?? latency
+    latency = try reader.duration("latency", hours: 1) ?? latency
     rate = try reader.rate("rate") ?? rate
     urlLife = try reader.duration("url-life") ?? urlLife
     try reader.finish()
@@ -165,19 +165,22 @@ extension Fault {
 
 extension Expectation {
   init(_ reader: inout Reader) throws(ScenarioError) {
-    func least(_ text: String) -> Double? {
-      guard text.hasPrefix(">=") else { return nil }
-      let rest = text.dropFirst(2).drop { $0 == " " }
-      return Units.share(String(rest)) ?? Double(rest)
+    func least<T>(_ text: String, _ read: (String) -> T?) -> T? {
+      text.hasPrefix(">=") ? read(String(text.dropFirst(2).drop { $0 == " " })) : nil
     }
-    if try reader.flag("delivered") != nil {
+    if let isDelivered = try reader.flag("delivered") {
+      guard isDelivered else {
+        throw reader.error(at: "delivered", "a job is expected to be 'delivered: yes', or to be stopped for a reason")
+      }
       self = .delivered(within: try reader.duration("within"))
-    } else if let accuracy = try reader.value("accuracy", "'>= 0.80'", least) {
+    } else if let accuracy = try reader.value("accuracy", "'>= 0.80'", { least($0, Units.share) }) {
       self = .accuracy(atLeast: accuracy)
-    } else if let rounds = try reader.value("rounds", "'>= 10'", least) {
-      self = .rounds(atLeast: Int(rounds))
+    } else if let rounds = try reader.value(
+      "rounds", "'>= 10'", { least($0) { Int($0).flatMap { (0...Job.roundLimit).contains($0) ? $0 : nil } } })
+    {
+      self = .rounds(atLeast: rounds)
     } else if let caught = try reader.value(
-      "liars-caught", "'all' or a number", { $0 == "all" ? Int?.none : Int($0) }, isAll: "all")
+      "liars-caught", "'all' or a number", { Int($0).flatMap { (0...100_000).contains($0) ? $0 : nil } }, isAll: "all")
     {
       self = .liarsCaught(caught)
     } else if let slashed = try reader.count("honest-slashed", 0...100_000) {
@@ -188,7 +191,7 @@ extension Expectation {
     {
       self = .stopped(reason)
     } else if let amount = try reader.value(
-      "paid", "'>= 1 hbar'", { $0.hasPrefix(">=") ? Amount(parsing: String($0.dropFirst(2))) : nil })
+      "paid", "'>= 1 hbar'", { least($0) { Amount(parsing: $0) } })
     {
       self = .paid(atLeast: amount)
     } else {

@@ -1,5 +1,6 @@
 import Actors
 import Runtime
+import Transport
 
 extension World {
   func scheduleFaults() {
@@ -79,12 +80,13 @@ extension World {
     for body in held { body() }
   }
 
+  /// The owner's person tells the owner's own machine, which sees to the rest.
   private func cancelJob() {
-    guard let owner = peers.first(where: { $0.role == .owner }),
-      let coordinator = peers.first(where: { $0.role == .coordinator })
-    else { return }
-    let reference = Message.cancel(JobReference(job: preparedJob))
-    network.send(.init(body: reference.wireBytes), from: owner, to: coordinator.key.publicKey)
+    guard let owner = peers.first(where: { $0.role == .owner }) else { return }
+    let word = Frame(body: Message.cancel(JobReference(job: .zero)).wireBytes)
+    loop.schedule(after: .zero, on: owner.executor) { [unowned self] in
+      network.deliver(word, owner.key.publicKey, owner, to: owner)
+    }
   }
 
   /// The job's digest once its manifest is known.

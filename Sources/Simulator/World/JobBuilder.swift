@@ -73,6 +73,15 @@ extension Scenario {
     else { throw ScenarioError(file: file, message: "the job costs more than all the money there is") }
     job.market.auditFund = fund
     job.market.feeBound = fees
+    let others = 2 + peers.bootstraps + peers.auditors
+    guard
+      ledger.funds.times(trainers + others).flatMap({ $0.adding(job.market.budget) }) != nil
+    else {
+      throw ScenarioError(
+        file: file,
+        message: "\(ledger.funds) in each of \(trainers + others) wallets is more than all the money there is: "
+          + "\(Amount(tinybars: Amount.limit) ?? .zero); lower ledger.funds")
+    }
     guard needed <= job.market.budget else {
       throw ScenarioError(
         file: file,

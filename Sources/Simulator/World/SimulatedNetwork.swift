@@ -38,8 +38,8 @@ final class SimulatedNetwork: @unchecked Sendable {
   }
 
   /// A frame on its way is lost if its receiver is down, or either end is cut off when it arrives.
-  private func deliver(_ frame: Frame, _ from: PublicKey, _ sender: SimulatedPeer, to receiver: SimulatedPeer) {
-    guard let living = receiver.living, !receiver.isCutOff, !sender.isCutOff else {
+  func deliver(_ frame: Frame, _ from: PublicKey, _ sender: SimulatedPeer, to receiver: SimulatedPeer) {
+    guard let living = receiver.living, sender === receiver || (!receiver.isCutOff && !sender.isCutOff) else {
       lost += 1
       return
     }

@@ -103,9 +103,10 @@ public final class World: @unchecked Sendable {
     var standings: [PublicKey: Standing] = [:]
     var trainers: [(SimulatedPeer, TrainerClass)] = []
     for trainerClass in part.trainers {
-      for number in 1...trainerClass.count {
+      for number in 0..<trainerClass.count {
         let peer = add(
-          "\(trainerClass.name)-\(number)", .trainer, trainerClass.name, key(), trainerClass.link, trainerClass.skew)
+          "\(trainerClass.name)-\(number + 1)", .trainer, trainerClass.name, key(), trainerClass.link, trainerClass.skew
+        )
         if trainerClass.standing > 0 { standings[peer.key.publicKey] = Standing(cleanAudits: trainerClass.standing) }
         makeTrainer(peer, trainerClass, bootstrapKeys, secret)
         trainers.append((peer, trainerClass))
