@@ -43,6 +43,10 @@ struct ReplayCommand: ParsableCommand {
   @Argument(help: "The run's folder, runs/<digest>.") var run_folder: String
   @Option(help: "Threads that train; no result depends on it.") var workers: Int = 1
 
+  func validate() throws {
+    if !(0...256).contains(workers) { throw ValidationError("--workers takes 0 to 256") }
+  }
+
   func run() throws {
     let folder = RunFolder(path: run_folder)
     let rehearsal: Rehearsal

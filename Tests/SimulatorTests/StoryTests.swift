@@ -212,6 +212,48 @@ enum Stories {
     #expect(job.isClosed && job.isRefunded && record.invariantsBroken == [])
   }
 
+  static let strokes: [(String, Fault.What)] = [
+    ("coordinator cut off", .partition(Selector(["coordinator"]))),
+    ("owner cut off", .partition(Selector(["owner"]))),
+    ("trainers cut off", .partition(Selector(["trainer-*"]))),
+    ("trainers crash", .crash(Selector(["trainer-*"]), keepsMemory: true)),
+    ("trainers lose their memory", .crash(Selector(["laptop-1", "laptop-4"]), keepsMemory: false)),
+    ("owner loses its memory", .crash(Selector(["owner"]), keepsMemory: false)),
+    ("bootstrap loses its memory", .crash(Selector(["bootstrap-1"]), keepsMemory: false)),
+    ("trainers stand still", .pause(Selector(["trainer-*"]))),
+    ("store stops", .stopStore), ("ledger stalls", .stallLedger),
+  ]
+
+  @Test(arguments: strokes.map(\.0)) func `a fault that ends lets the job end, whenever it began`(_ name: String) throws
+  {
+    let what = try #require(Self.strokes.first { $0.0 == name }).1
+    let calm = try Stories.tell(Stories.scenario(rounds: 3))
+    for (at, lasts) in [(1, 20), (8, 20), (18, 60), (22, 60), (28, 200), (55, 200), (5, 900)] {
+      let fault = Fault(what, at: .seconds(at), lasts: .seconds(lasts))
+      let record = try Stories.tell(Stories.scenario(rounds: 3, faults: [fault]))
+      #expect(record.isDelivered && record.weightsDigest == calm.weightsDigest, "at \(at) s for \(lasts) s")
+      #expect(record.invariantsBroken == [] && record.payments.isEmpty == false, "at \(at) s for \(lasts) s")
+    }
+  }
+
+  @Test func `nobody is paid for an update that a drawn audit has not found right`() throws {
+    let liars = Fault(.liar(Selector(["trainer-*"]), .skip))
+    for second in stride(from: 26, through: 60, by: 3) {
+      let record = try Stories.tell(
+        Stories.scenario(rounds: 30, faults: [liars, Fault(.cancelJob, at: .seconds(second))]))
+      #expect(!record.payments.contains { $0.why == "accepted updates" }, "cancelled at \(second) s")
+      #expect(record.invariantsBroken == [])
+    }
+    // With one auditor nobody could rule, so that nobody is slashed; but a lie is neither used nor paid.
+    let calm = try Stories.tell(Stories.scenario())
+    let lied = try Stories.tell(
+      Stories.scenario(trainers: 8, faults: [Fault(.liar(Selector(["laptop-2"]), .noise))]) {
+        $0.peers.auditors = 1
+        $0.job.auditRate = 1
+      })
+    #expect(lied.isDelivered && lied.weightsDigest == calm.weightsDigest && lied.invariantsBroken == [])
+  }
+
   @Test func `a class without trainers is a class of none`() throws {
     let record = try Stories.tell(
       Stories.scenario { scenario in

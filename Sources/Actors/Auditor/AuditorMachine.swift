@@ -157,7 +157,10 @@ public struct AuditorMachine: Machine {
   private mutating func remember(_ post: CommitmentPost, by trainer: PublicKey) -> Effects {
     for entry in post.entries {
       let name = CommitmentName(job: post.job, slot: entry.slot, round: post.round, trainer: trainer)
-      if commitments.updateValue(entry.commitment, forKey: name) == nil { commitmentOrder.append(name) }
+      // The first promise holds.
+      if commitments[name] != nil { continue }
+      commitments[name] = entry.commitment
+      commitmentOrder.append(name)
     }
     if commitmentOrder.count > Self.commitmentLimit {
       let forgotten = commitmentOrder.prefix(Self.commitmentLimit / 2)
@@ -195,13 +198,18 @@ public struct AuditorMachine: Machine {
     dispute.promised = outcome.update
     dispute.salt = outcome.salt
     return [
-      .transact(.dispute(dispute)), .note(Milestone(.auditMismatch, peer: me, round: name.round, slot: name.slot)),
+      .transact(.dispute(dispute)),
+      .note(Milestone(.auditMismatch, peer: name.trainer, round: name.round, slot: name.slot)),
     ]
   }
 
   /// The arbiter's word: a lie only if the trainer promised what the reporter says, and this is not what comes out.
   private mutating func rule(_ audit: AuditCase) -> Effects {
     guard let opened = disputes[audit.name.dispute - 1], opened.trainer == audit.name.trainer else { return [] }
+    // Whoever lost its memory has not seen what was promised, and says nothing: the dispute lapses.
+    let name = CommitmentName(
+      job: audit.name.job, slot: audit.name.slot, round: audit.name.round, trainer: audit.name.trainer)
+    guard commitments[name] != nil else { return [] }
     let isLie =
       isPromised(opened.promised, salt: opened.salt, chunk: audit.chunk, audit.name) && audit.update != opened.promised
     return [

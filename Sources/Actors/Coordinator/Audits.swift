@@ -19,6 +19,7 @@ extension Coordination {
     if label == Self.auctionLabel {
       guard bids.beacon == nil else { return [] }
       bids.beacon = value
+      bids.pace = now - bids.closed
       return closeReveals(at: now)
     }
     guard let desk = round, desk.isDrawing, label == Self.auditLabel(round: desk.number, draw: desk.draws) else {
@@ -92,10 +93,18 @@ extension Coordination {
     }
     audit.mismatch = report.update
     round?.works[index].stage = .auditing(audit)
-    return [
-      .send(.auditOutcome(outcome), to: sender),
-      .note(Milestone(.auditMismatch, peer: work.trainer, round: desk.number, slot: work.slot, digest: report.update)),
-    ]
+    let found = Effect<CoordinatorWork>.note(
+      Milestone(.auditMismatch, peer: work.trainer, round: desk.number, slot: work.slot, digest: report.update))
+    if canBeDisputed(work) { return [.send(.auditOutcome(outcome), to: sender), found] }
+    // Nobody else could rule, or there is no stake any more: not slashed, but neither used, paid nor asked again.
+    takeBack(index, at: now)
+    bids.blame(work.trainer, forLie: true, at: now)
+    return [found] + refuse(index, .auditMismatch, of: work, at: now)
+  }
+
+  private func canBeDisputed(_ work: WorkDesk) -> Bool {
+    guard auditors.count > 1, case .leased(let lease) = slots[work.slot].state else { return false }
+    return lease.trainer == work.trainer && lease.nonce == work.nonce
   }
 
   /// An auditor that is silent is not waited for: another is asked.
@@ -138,7 +147,7 @@ extension Coordination {
   mutating func disputeEnded(_ ended: DisputeEnded, at now: Timestamp) -> Effects {
     guard let dispute = disputes.removeValue(forKey: ended.dispute) else { return [] }
     if ended.isUpheld {
-      bids.lines[dispute.trainer]?.isBlamed = true
+      bids.blame(dispute.trainer, forLie: true, at: now)
       standings[dispute.trainer] = Standing()
       standings[dispute.trainer]?.note(good: false)
       auditCounts[dispute.arbiter, default: 0] += 1
@@ -154,14 +163,19 @@ extension Coordination {
         round?.refused += 1
         reopen(index, at: now)
       }
-      effects += endOtherLeases(of: dispute.trainer)
+      effects += endOtherLeases(of: dispute.trainer, at: now)
       return effects + place(at: now)
     }
     guard let desk = round, let index = desk.index(ofSlot: dispute.slot), desk.number == dispute.round,
       desk.works[index].trainer == dispute.trainer
     else { return [] }
+    guard ended.isRuled else {
+      // The arbiter was silent, which says nothing of the update: it is audited afresh, by another.
+      guard let current = auditors.firstIndex(where: { $0.peer != dispute.arbiter }) else { return [] }
+      return ask(auditors[current].peer, index, attempt: desk.draws + 1, at: now)
+    }
     round?.works[index].stage = .clean
-    if ended.isRuled { auditCounts[dispute.arbiter, default: 0] += 1 }
+    auditCounts[dispute.arbiter, default: 0] += 1
     return [.note(Milestone(.disputeFailed, peer: dispute.trainer, round: desk.number, slot: dispute.slot))]
       + closeIfComplete(at: now)
   }
@@ -169,19 +183,41 @@ extension Coordination {
   /// Work that has to be done again, by another.
   mutating func reopen(_ index: Int, at now: Timestamp) {
     round?.works[index].stage = .unplaced
+    // Promises about work that was thrown away bind nobody: its auditor may be asked about the next.
+    round?.works[index].commitments = [:]
     round?.works[index].trainer = .none
     round?.works[index].update = .zero
     round?.works[index].since = now
   }
 
   /// Whoever lied once holds nothing else of this job.
-  private mutating func endOtherLeases(of trainer: PublicKey) -> Effects {
+  private mutating func endOtherLeases(of trainer: PublicKey, at now: Timestamp) -> Effects {
     var effects: Effects = []
     for slot in slots.indices {
       if case .leased(let lease) = slots[slot].state, lease.trainer == trainer {
-        effects += end(slot: slot, blaming: .auditMismatch)
+        if let index = round?.index(ofSlot: slot), round?.works[index].trainer == trainer { takeBack(index, at: now) }
+        effects += end(slot: slot, blaming: .auditMismatch, at: now)
       }
     }
     return effects
+  }
+
+  /// An accepted update that was not found right is neither used nor paid; the work is done again, by another.
+  private mutating func takeBack(_ index: Int, at now: Timestamp) {
+    guard let desk = round else { return }
+    let work = desk.works[index]
+    switch work.stage {
+    case .accepted, .auditing: break
+    case .unplaced, .training, .committed, .checking, .clean: return
+    }
+    if var lease = slots[work.slot].lease, lease.trainer == work.trainer, lease.nonce == work.nonce {
+      lease.accepted.removeAll { $0.round == desk.number }
+      slots[work.slot].state.replace(lease)
+    }
+    for place in unreceipted.indices
+    where unreceipted[place].slot == work.slot && unreceipted[place].lease.nonce == work.nonce {
+      unreceipted[place].lease.accepted.removeAll { $0.round == desk.number }
+    }
+    reopen(index, at: now)
   }
 }

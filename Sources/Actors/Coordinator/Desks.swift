@@ -143,15 +143,32 @@ struct BidDesk: Equatable, Sendable {
     var bid: Bid?
     var salt = Digest.zero
     var isStanding = false
-    var isBlamed = false
+    /// Has not been heard since it was blamed.
+    var isAway = false
+    /// Not asked before; for ever after a lie.
+    var blamedUntil = Timestamp.zero
+    var blames = 0
     /// Slots granted to or held by this bidder.
     var held = 0
   }
+  static let never = Timestamp(nanoseconds: .max)
   var order: [PublicKey] = []
   var lines: [PublicKey: Line] = [:]
+
+  /// Whoever let a lease slip is asked again when some time has passed and it has spoken up, a liar is not.
+  mutating func blame(_ bidder: PublicKey, forLie isLie: Bool, at now: Timestamp) {
+    guard var line = lines[bidder], line.blamedUntil != Self.never else { return }
+    line.blamedUntil = isLie ? Self.never : now + .seconds(45 << Int64(min(line.blames, 5)))
+    line.blames += 1
+    line.isAway = true
+    lines[bidder] = line
+  }
   var beacon: Digest?
   var closes = Timestamp.zero
   var revealBy = Timestamp.zero
+  var closed = Timestamp.zero
+  /// What the ledger took for the first thing that was asked of it.
+  var pace = Duration.zero
   var isSettled = false
   /// Price per (chunk, round) that the auction gave its winners.
   var prices: [PublicKey: Amount] = [:]

@@ -60,13 +60,14 @@ extension Coordination {
     var effects: Effects = []
     switch ended.cause {
     case .expired:
-      bids.lines[ended.trainer]?.isBlamed = true
+      bids.blame(ended.trainer, forLie: false, at: now)
       standings[ended.trainer, default: Standing()].note(good: false)
       effects.append(
         .note(Milestone(.leaseLost, peer: ended.trainer, slot: ended.slot, amount: ended.forfeited, reason: .vanished)))
-    case .slashed: bids.lines[ended.trainer]?.isBlamed = true
+    case .slashed: bids.blame(ended.trainer, forLie: true, at: now)
     case .released, .revoked, .claimed: break
     }
+    // Whoever hands a lease back before its audit is in is audited all the same.
     if ended.cause != .slashed, ended.cause != .claimed, !lease.accepted.isEmpty,
       !unreceipted.contains(where: { $0.slot == ended.slot && $0.lease.nonce == lease.nonce }),
       !receipted.contains(where: { $0.proof.receipt.slot == ended.slot && $0.proof.receipt.nonce == lease.nonce })

@@ -19,6 +19,7 @@ extension Coordination {
     guard phase == .offering else { return [] }
     phase = .revealing
     bids.revealBy = now + job.market.revealWindow
+    bids.closed = now
     var effects: Effects = bids.order.map {
       .send(.bidsClosed(BidsClosed(job: jobDigest, revealBy: bids.revealBy)), to: $0)
     }
@@ -45,7 +46,11 @@ extension Coordination {
       return []
     case .running:
       // Too late for the auction: stands for whatever falls free.
-      if bids.lines[sender]?.bid != nil { return [] }
+      if let line = bids.lines[sender], line.bid != nil {
+        guard line.isAway, now >= line.blamedUntil else { return [] }
+        bids.lines[sender]?.isAway = false
+        return place(at: now)
+      }
       if bids.lines[sender] == nil {
         guard bids.order.count < BidDesk.limit else { return [] }
         bids.order.append(sender)
@@ -113,7 +118,7 @@ extension Coordination {
     speeds.sort()
     let typical = speeds.isEmpty ? 0 : speeds[speeds.count / 2]
     return bids.order.compactMap { bidder in
-      guard let line = bids.lines[bidder], var bid = line.bid, !line.isBlamed else { return nil }
+      guard let line = bids.lines[bidder], var bid = line.bid, !line.isAway else { return nil }
       bid.slots -= line.held
       guard bid.slots > 0 else { return nil }
       return Auction.Entry(

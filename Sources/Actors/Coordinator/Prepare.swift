@@ -7,7 +7,10 @@ import Transport
 extension Coordination {
   /// An owner asks: split the data, seal it, store it.
   mutating func prepare(_ request: JobRequest, from sender: PublicKey) -> Effects {
-    if phase == .awaitingEscrow && sender == owner { return [.send(prepared(), to: owner)] }
+    if sender == owner, !declaration.isEmpty {
+      // Asked again, by an owner that was away or forgot: told what there is to tell, after the end as well.
+      return [.send(prepared(), to: owner)] + (delivery.map { [.send(.delivered($0), to: owner)] } ?? [])
+    }
     guard phase == .idle, let job = try? Job(wireBytes: request.declaration) else { return [] }
     owner = sender
     self.job = job

@@ -62,7 +62,8 @@ extension Coordination {
     guard var desk = round, desk.number == posted.round else { return [] }
     for entry in posted.entries {
       guard let index = desk.index(ofSlot: entry.slot) else { continue }
-      desk.works[index].commitments[trainer] = entry.commitment
+      // The first promise holds: whoever was drawn for an audit cannot make another.
+      if desk.works[index].commitments[trainer] == nil { desk.works[index].commitments[trainer] = entry.commitment }
       if desk.works[index].trainer == trainer && desk.works[index].stage == .training {
         desk.works[index].stage = .committed
         desk.works[index].since = now
@@ -142,20 +143,24 @@ extension Coordination {
   /// An update that is not what it should be: the trainer is told why, loses the lease, and is not asked again.
   mutating func refuse(_ index: Int, _ reason: Reason, at now: Timestamp) -> Effects {
     guard let desk = round else { return [] }
-    let work = desk.works[index]
+    return refuse(index, reason, of: desk.works[index], at: now)
+  }
+
+  mutating func refuse(_ index: Int, _ reason: Reason, of work: WorkDesk, at now: Timestamp) -> Effects {
+    guard let desk = round else { return [] }
     round?.refused += 1
     var effects: Effects = [
       .send(.answer(Answer(job: jobDigest, round: desk.number, slot: work.slot, reason: reason)), to: work.trainer),
       .note(Milestone(.updateRefused, peer: work.trainer, round: desk.number, slot: work.slot, reason: reason)),
     ]
-    effects += end(slot: work.slot, blaming: reason)
+    effects += end(slot: work.slot, blaming: reason, at: now)
     return effects
   }
 
   /// Takes a slot away from whoever holds it: its stake goes back, its accepted rounds are paid.
-  mutating func end(slot: Int, blaming reason: Reason) -> Effects {
+  mutating func end(slot: Int, blaming reason: Reason, at now: Timestamp) -> Effects {
     guard case .leased(let lease) = slots[slot].state else { return [] }
-    bids.lines[lease.trainer]?.isBlamed = true
+    bids.blame(lease.trainer, forLie: reason != .tooSlow, at: now)
     standings[lease.trainer, default: Standing()].note(good: false)
     slots[slot].state = .ending(lease)
     return [
@@ -179,9 +184,10 @@ extension Coordination {
     var effects: Effects = []
     let allowance = self.allowance
     for slot in slots.indices {
-      guard case .granted(let lease) = slots[slot].state, now - lease.since > .seconds(30) else { continue }
+      guard case .granted(let lease) = slots[slot].state, now - lease.since > max(.seconds(30), bids.pace * 3)
+      else { continue }
       // Never taken up. The grant is void: a later acceptance finds another nonce on the ledger and is ended there.
-      bids.lines[lease.trainer]?.isBlamed = true
+      bids.blame(lease.trainer, forLie: false, at: now)
       freeSlot(slot)
       effects.append(.note(Milestone(.leaseLost, peer: lease.trainer, slot: slot, reason: .leaseNotAccepted)))
     }
@@ -196,7 +202,7 @@ extension Coordination {
         if waited > allowance && !work.isSummoned {
           round?.works[index].isSummoned = true
           round?.works[index].mentioned = now
-          effects += work.calls == 0 ? summon(work) : end(slot: work.slot, blaming: .tooSlow)
+          effects += work.calls == 0 ? summon(work) : end(slot: work.slot, blaming: .tooSlow, at: now)
         } else if now - work.mentioned > allowance / 2 && !work.isSummoned {
           round?.works[index].mentioned = now
           if reminded[work.trainer] == nil { order.append(work.trainer) }
@@ -365,6 +371,14 @@ extension SlotDesk.State {
     case .ending(var lease):
       lease.accepted.append(accepted)
       self = .ending(lease)
+    case .free, .granted, .finished: break
+    }
+  }
+
+  mutating func replace(_ lease: LeaseDesk) {
+    switch self {
+    case .leased: self = .leased(lease)
+    case .ending: self = .ending(lease)
     case .free, .granted, .finished: break
     }
   }

@@ -26,6 +26,7 @@ extension Coordination {
     var effects: Effects = [
       .note(Milestone(.jobStopped, peer: me, round: history.last?.round ?? -1, count: reason.rawValue))
     ]
+    dropUnproven()
     round = nil
     for slot in slots.indices {
       switch slots[slot].state {
@@ -45,6 +46,28 @@ extension Coordination {
     effects += payAuditors()
     effects.append(deliverWork())
     return effects + keepTicking()
+  }
+
+  /// The round at hand was not closed: an update of a trainer that must be audited, or whose audit was drawn, has no evidence for
+  /// it, and is not paid.
+  private mutating func dropUnproven() {
+    guard let desk = round, !job.audit.isOff, !auditors.isEmpty else { return }
+    for work in desk.works {
+      switch work.stage {
+      case .auditing: break
+      case .accepted: if (standings[work.trainer] ?? Standing()).cleanAudits >= job.audit.newcomerAudits { continue }
+      case .unplaced, .training, .committed, .checking, .clean: continue
+      }
+      if var lease = slots[work.slot].lease, lease.nonce == work.nonce {
+        lease.accepted.removeAll { $0.round == desk.number }
+        slots[work.slot].state.replace(lease)
+      }
+      for place in unreceipted.indices
+      where unreceipted[place].slot == work.slot && unreceipted[place].lease.nonce == work.nonce {
+        unreceipted[place].lease.accepted.removeAll { $0.round == desk.number }
+      }
+    }
+    unreceipted.removeAll { $0.lease.accepted.isEmpty }
   }
 
   private var chosen: RoundSummary? { job.stop.deliversBest ? best ?? history.last : history.last }
@@ -87,7 +110,7 @@ extension Coordination {
   /// One signature over all receipts that are due, each with its path to the root.
   mutating func giveReceipts(at now: Timestamp) -> Effects {
     let due = unreceipted.filter { desk in
-      !disputes.values.contains { $0.slot == desk.slot } && !desk.lease.accepted.isEmpty
+      !disputes.values.contains { $0.slot == desk.slot } && !desk.lease.accepted.isEmpty && !isUnderAudit(desk)
     }
     unreceipted.removeAll { desk in due.contains(desk) }
     if due.isEmpty { return [] }
@@ -119,6 +142,12 @@ extension Coordination {
         .note(Milestone(.receiptGiven, peer: trainer, count: list.reduce(0) { $0 + $1.receipt.rounds.count })))
     }
     return effects
+  }
+
+  private func isUnderAudit(_ desk: UnreceiptedDesk) -> Bool {
+    guard let round, let index = round.index(ofSlot: desk.slot) else { return false }
+    let work = round.works[index]
+    return work.nonce == desk.lease.nonce && work.trainer == desk.lease.trainer && !work.isClean && work.isPastChecking
   }
 
   private func send(_ proofs: [ReceiptProof], to trainer: PublicKey) -> Effects {

@@ -21,9 +21,12 @@ public struct OwnerMachine: Machine {
   }
   public enum Stage: Int, Sendable, Equatable { case asking, paying, waiting, opening, closing, done, refused }
   static let retry = Duration.seconds(20)
+  /// How often a coordinator that is at work is asked whether it has delivered.
+  static let watch = Duration.seconds(120)
   static let askTimer = 1
   static let refundTimer = 2
   static let cancelTimer = 3
+  static let closeTimer = 4
   /// How often the coordinator is told that the job is cancelled before the owner closes it on the ledger.
   static let cancelAttempts = 6
 
@@ -32,6 +35,7 @@ public struct OwnerMachine: Machine {
   public private(set) var job = Digest.zero
   public private(set) var delivered: Delivered?
   private var isClosed = false
+  private var isSettled = false
   /// How often the coordinator was told that the owner wants no more; nil where the owner does.
   private var cancellations: Int?
 
@@ -52,6 +56,8 @@ public struct OwnerMachine: Machine {
       return cancel()
     case .ledger(let event): return handle(event, at: now)
     case .timer(Self.cancelTimer): return cancel()
+    // Whatever became of the coordinator: what nobody can earn any more comes back.
+    case .timer(Self.closeTimer): return isClosed ? [] : [.transact(.close(job: job))]
     case .timer(Self.refundTimer): return isClosed && stage != .done ? [.transact(.refund(job: job))] : []
     case .timer: return ask()
     case .outcome(let outcome): return opened(outcome)
@@ -72,12 +78,12 @@ public struct OwnerMachine: Machine {
     ]
   }
 
-  /// Asks until the coordinator answers; then watches.
+  /// Asks until the coordinator answers; then watches, so that a delivery that was missed is told again.
   private func ask() -> [Effect<OwnerWork>] {
-    guard stage == .asking else { return [] }
+    guard stage == .asking || stage == .paying || stage == .waiting else { return [] }
     return [
       .send(.jobRequest(JobRequest(declaration: settings.job.wireBytes)), to: settings.coordinator),
-      .wake(after: Self.retry, timer: Self.askTimer),
+      .wake(after: stage == .asking ? Self.retry : Self.watch, timer: Self.askTimer),
     ]
   }
 
@@ -106,15 +112,19 @@ public struct OwnerMachine: Machine {
     switch event.kind {
     case .jobOpened(let terms) where terms.job == job:
       if stage == .paying { stage = .waiting }
-      return cancel()
+      return cancel() + [.wake(after: terms.finalDeadline - now + .seconds(30), timer: Self.closeTimer)]
     case .jobClosed(let closed) where closed.job == job:
       isClosed = true
       return [.wake(after: closed.refundableFrom - now + .seconds(6), timer: Self.refundTimer)]
     case .refunded(let refund) where refund.job == job && refund.owner == settings.key.publicKey:
-      if refund.isLast { stage = .done }
+      if refund.isLast { isSettled = true }
+      // Weights that have not come yet are still asked for.
+      if isSettled && stage == .closing { stage = .done }
       if refund.amount == .zero { return [] }
       return [.transact(.withdraw(refund.amount))]
     case .rejected(let rejection) where rejection.sender == settings.key.publicKey:
+      // Opened in an earlier life that was forgotten.
+      if rejection.code == .jobExists && stage == .paying { stage = .waiting }
       return [.note(Milestone(.transactionRefused, peer: settings.key.publicKey, count: rejection.code.number))]
     default: return []
     }
@@ -134,7 +144,7 @@ public struct OwnerMachine: Machine {
       stage = .waiting
       return []
     }
-    stage = .closing
+    stage = isSettled ? .done : .closing
     let opened = Milestone(
       .deliveryOpened, peer: settings.key.publicKey, round: delivered?.round ?? 0, digest: outcome.digest)
     return (isClosed ? [] : [.transact(.close(job: job))]) + [.note(opened)]

@@ -24,9 +24,19 @@ struct Mesh {
 
   var isConnected: Bool { !fanout.neighbours.isEmpty || bootstraps.isEmpty || role == .bootstrap }
 
-  /// Asks the bootstraps, in turn, for neighbours. Called again every `retry` until there are some.
+  /// Whoever has a bootstrap asks it again and again, ever more rarely: a bootstrap may forget whom it knew, and then tells those
+  /// who come of each other alone.
+  var seeks: Bool { !bootstraps.isEmpty && role != .bootstrap }
+  private var hasEnough: Bool { fanout.neighbours.count >= Fanout.soughtNeighbours }
+  /// Until it asks again.
+  var pause: Duration {
+    if !isConnected { return Self.retry }
+    return hasEnough ? Self.retry * 16 : Self.retry * (1 << min(attempt, 4))
+  }
+
+  /// Asks the bootstraps, in turn, for neighbours. Called again after `pause`.
   mutating func seek() -> [Step] {
-    guard !isConnected else { return [] }
+    guard seeks else { return [] }
     let bootstrap = bootstraps[attempt % bootstraps.count]
     attempt += 1
     return [.send(.hello(Hello(role: role)), to: bootstrap)]
@@ -41,7 +51,14 @@ struct Mesh {
     switch message {
     case .neighbours(let told):
       guard bootstraps.contains(sender) else { return [] }
-      return told.peers.filter { $0 != me && fanout.add(neighbour: $0) }.map { .send(.link(Empty()), to: $0) }
+      // One more is enough for whoever has enough: a bridge, should the two know different parts of the mesh.
+      var most = hasEnough ? 1 : told.peers.count
+      var steps: [Step] = []
+      for peer in told.peers where most > 0 && peer != me && fanout.add(neighbour: peer) {
+        most -= 1
+        steps.append(.send(.link(Empty()), to: peer))
+      }
+      return steps
     case .link:
       _ = fanout.add(neighbour: sender)
       return fanout.recent.map { .send(.topic(TopicCarrier($0)), to: sender) }

@@ -16,8 +16,10 @@ struct Outbox {
 
   var isEmpty: Bool { pending.isEmpty }
 
-  /// Signs an operation with the next sequence number.
+  /// Signs an operation with the next sequence number: the time, or one more than the last, so that a peer that lost its memory
+  /// does not begin again at numbers it has used.
   mutating func add(_ operation: Operation, by key: SigningKey, at now: Timestamp) -> SignedTransaction {
+    nextSequence = max(nextSequence, now.nanoseconds)
     let transaction = Transaction(sender: key.publicKey, sequence: nextSequence, operation: operation).signed(by: key)
     nextSequence += 1
     pending.append(Pending(id: transaction.id, transaction: transaction, submitted: now))

@@ -106,9 +106,9 @@ public actor Peer<R: PeerRole> {
   }
 
   private func seekNeighbours() {
-    if mesh.isConnected { return }
+    guard mesh.seeks else { return }
     carryOut(mesh.seek())
-    host.wake(after: Mesh.retry) { [weak self] in self?.assumeIsolated { $0.seekNeighbours() } }
+    host.wake(after: mesh.pause) { [weak self] in self?.assumeIsolated { $0.seekNeighbours() } }
   }
 
   // MARK: taking things in

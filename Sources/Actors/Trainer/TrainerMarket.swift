@@ -61,6 +61,8 @@ extension TrainerMachine {
       let job = try? Job(wireBytes: grants.declaration), job.digest == grants.job
     else { return [] }
     var effects: Effects = []
+    // A lease that was asked for and never given holds no place.
+    jobs[index].leases.removeAll { $0.state == .requested && now - $0.mentioned > .seconds(60) }
     for grant in grants.grants {
       let lease = grant.lease.lease
       guard lease.job == grants.job, lease.trainer == me, lease.price >= bid.price,

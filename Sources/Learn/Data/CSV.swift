@@ -20,6 +20,9 @@ public enum CSV {
     guard header.count >= 2, header.count <= columnLimit else {
       throw .data("\(name) has \(header.count) columns; a label and at least one feature are needed")
     }
+    if let twice = header.indices.first(where: { header[..<$0].contains(header[$0]) }) {
+      throw .data("\(name) has two columns called '\(header[twice])'")
+    }
     guard let labelColumn = header.firstIndex(of: label) else {
       let known = header.prefix(12).joined(separator: ", ") + (header.count > 12 ? ", …" : "")
       throw .data("\(name) has no column '\(label)'; its columns are \(known)")

@@ -48,6 +48,8 @@ public struct JobPart: Sendable, Equatable {
   public var deadline = Duration.seconds(4 * 3_600)
   public var deliversBest = false
   public var auditRate = 0.1
+  /// The rate where the file names one.
+  var statedAuditRate: Double?
   public var newcomerAudits = 1
   public var isAuction = true
   public var budget = Amount.zero

@@ -50,6 +50,13 @@ extension Scenario {
     scenario.job = try JobPart(&job, seed: &scenario.jobSeed)
     guard var peers = try reader.reader("peers") else { throw reader.lacks("peers") }
     scenario.peers = try PeersPart(&peers)
+    if scenario.peers.auditors == 0 {
+      if let stated = scenario.job.statedAuditRate, stated > 0 {
+        throw peers.error(
+          at: "auditors", "job.audit.rate is \(stated), and there are no auditors; set one of them otherwise")
+      }
+      scenario.job.auditRate = 0
+    }
     if var ledger = try reader.reader("ledger") { scenario.ledger = try LedgerPart(&ledger) }
     if var store = try reader.reader("store") { scenario.store = try StorePart(&store) }
     if var limits = try reader.reader("limits") {
@@ -116,11 +123,16 @@ extension JobPart {
     guard perRound <= chunks else {
       throw reader.error(at: "per-round", "job.per-round is \(perRound), and there are \(chunks) chunks")
     }
+    let drawLimit = 20_000_000
+    guard rounds * perRound <= drawLimit else {
+      throw reader.error(
+        at: "rounds", "\(rounds) rounds of \(perRound) chunks are \(rounds * perRound) updates; at most \(drawLimit)")
+    }
     roundsPerLease = try reader.count("rounds-per-lease", 1...Job.roundLimit)
     if var stop = try reader.reader("stop") {
       target = try stop.share("target")
       patience = try stop.count("patience", 0...Job.roundLimit) ?? 0
-      deadline = try stop.duration("deadline") ?? deadline
+      deadline = try stop.duration("deadline", hours: 29 * 24) ?? deadline
       guard deadline >= .seconds(60) else { throw stop.error(at: "deadline", "job.stop.deadline must be at least 1m") }
       try stop.finish()
     }
@@ -132,7 +144,8 @@ extension JobPart {
       try resume.finish()
     }
     if var audit = try reader.reader("audit") {
-      auditRate = try audit.share("rate") ?? auditRate
+      statedAuditRate = try audit.share("rate")
+      auditRate = statedAuditRate ?? auditRate
       newcomerAudits = try audit.count("newcomers", 0...1_000) ?? newcomerAudits
       try audit.finish()
     }

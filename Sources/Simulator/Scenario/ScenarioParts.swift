@@ -62,6 +62,9 @@ extension TrainerClass {
     slots = try reader.count("slots", 1...Bid.slotLimit) ?? 1
     standing = try reader.count("standing", 0...1_000) ?? 0
     guard let price = try reader.amounts("price") else { throw reader.lacks("price") }
+    guard price.lowerBound > .zero else {
+      throw reader.error(at: "price", "a price of nothing is no price: the ledger leases for more than 0 hbar")
+    }
     self.price = price
     arrive = try reader.durations("arrive") ?? arrive
     skew = try reader.durations("clock-skew") ?? skew
@@ -137,6 +140,10 @@ extension Fault {
     } else if let node = reader.find("liar") {
       guard let lie = try reader.choice("does", Lie.self) else { throw reader.lacks("does", ": noise or skip") }
       self.init(.liar(try selector(node), lie))
+      guard case .liar(let who, _) = what, names.allSatisfy({ $0.isTrainer || !who.matches($0.name, isTrainer: false) })
+      else { throw Reader.error(node, reader.file, "only trainers lie here: select them alone") }
+      try reader.finish()
+      return
     } else if let what = try reader.text("slow") {
       guard what == "store" else { throw reader.error(at: "slow", "'\(what)' cannot be slowed; 'store' can") }
       self.init(.slowStore(by: try reader.number("by", 1...10_000) ?? 10))

@@ -37,36 +37,45 @@ extension World {
     }
     switch fault.what {
     case .crash(let selector, let keepsMemory):
-      for peer in struck(selector, fault, number, turn) where peer.isUp {
+      for peer in struck(selector, fault, number, turn) where peer.isUp || peer.crashes > 0 {
+        peer.crashes += 1
         crash(peer, keepsMemory: keepsMemory)
         if let lasts = fault.lasts {
-          loop.schedule(after: lasts, on: peer.executor) { [unowned self] in start(peer) }
+          loop.schedule(after: lasts, on: peer.executor) { [unowned self] in
+            peer.crashes -= 1
+            if peer.crashes == 0 { start(peer) }
+          }
         }
       }
     case .pause(let selector):
       for peer in struck(selector, fault, number, turn) where peer.isUp {
-        peer.isPaused = true
+        peer.pauses += 1
         if let lasts = fault.lasts {
-          loop.schedule(after: lasts, on: peer.executor) { [unowned self] in goOn(peer) }
+          let life = peer.life
+          loop.schedule(after: lasts, on: peer.executor) { [unowned self] in
+            guard peer.life === life else { return }
+            peer.pauses -= 1
+            if peer.pauses == 0 { goOn(peer) }
+          }
         }
       }
     case .partition(let selector):
       let cut = struck(selector, fault, number, turn)
-      for peer in cut { peer.isCutOff = true }
+      for peer in cut { peer.cuts += 1 }
       later { [unowned self] in
         for peer in cut {
-          peer.isCutOff = false
+          peer.cuts -= 1
           loop.schedule(after: .zero, on: peer.executor) { [unowned self] in ledger.flush(to: peer) }
         }
       }
     case .slowStore(let factor):
-      store.slowness = factor
-      later { [unowned self] in store.slowness = 1 }
+      store.slowness *= factor
+      later { [unowned self] in store.slowness /= factor }
     case .stopStore:
-      store.isStopped = true
-      later { [unowned self] in store.isStopped = false }
+      store.stops += 1
+      later { [unowned self] in store.stops -= 1 }
     case .stallLedger:
-      ledger.stalledUntil = fault.lasts.map { loop.now.advanced(by: $0) } ?? .never
+      ledger.stalledUntil = max(ledger.stalledUntil, fault.lasts.map { loop.now.advanced(by: $0) } ?? .never)
     case .cancelJob: cancelJob()
     case .liar: break
     }
@@ -74,7 +83,6 @@ extension World {
 
   /// A paused peer goes on: what it missed comes to it in order.
   private func goOn(_ peer: SimulatedPeer) {
-    peer.isPaused = false
     let held = peer.held
     peer.held = []
     for body in held { body() }

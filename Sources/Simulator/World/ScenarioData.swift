@@ -55,6 +55,16 @@ public struct ScenarioData: Sendable {
       test = try all.chunk(rows: order.prefix(count))
       train = try all.choosing(order.dropFirst(count))
     }
+    guard test.features == train.featureCount else {
+      throw ScenarioError(
+        file: scenario.file,
+        message: "the test samples have \(test.features) features each, and those to train on \(train.featureCount)")
+    }
+    if case .dirichlet(_, let least) = part.partition, part.chunks <= train.count, least * part.chunks > train.count {
+      throw ScenarioError(
+        file: scenario.file,
+        message: "\(part.chunks) chunks of at least \(least) samples need more than the \(train.count) there are")
+    }
     let side = Int(Double(train.featureCount).squareRoot().rounded())
     let isImage: Bool
     switch part.data {

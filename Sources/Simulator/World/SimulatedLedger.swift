@@ -87,8 +87,7 @@ final class SimulatedLedger: @unchecked Sendable {
   }
 
   func follow(_ job: Digest, by peer: SimulatedPeer, after sequence: UInt64) {
-    guard followers[job]?.contains(peer.index) != true else { return }
-    followers[job, default: []].append(peer.index)
+    if followers[job]?.contains(peer.index) != true { followers[job, default: []].append(peer.index) }
     let known = Set(peer.ledgerInbox.map(\.sequence))
     let missed = log.filter { $0.job == job && $0.sequence > sequence && !known.contains($0.sequence) }
     guard !missed.isEmpty else { return }

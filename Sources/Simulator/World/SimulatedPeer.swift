@@ -19,8 +19,12 @@ final class SimulatedPeer: @unchecked Sendable {
   var make: ((SimulatedHost) -> any LivingPeer)?
   var life: SimulatedHost?
   var living: (any LivingPeer)?
-  var isPaused = false
-  var isCutOff = false
+  /// Faults that hold it down, standing still, or cut off: as many as have begun and not ended.
+  var crashes = 0
+  var pauses = 0
+  var cuts = 0
+  var isPaused: Bool { pauses > 0 }
+  var isCutOff: Bool { cuts > 0 }
   /// Of the streams that it sends on.
   var chance: RandomStream
   /// When the last frame to each peer arrives: a stream keeps its order.

@@ -11,7 +11,8 @@ final class SimulatedStore: @unchecked Sendable {
   private unowned let world: World
   var objects: MemoryObjectStore
   var slowness = 1.0
-  var isStopped = false
+  var stops = 0
+  private var isStopped: Bool { stops > 0 }
   private(set) var bytesUp = 0
   private(set) var bytesDown = 0
 

@@ -35,6 +35,8 @@ public final class World: @unchecked Sendable {
   public private(set) var liars: [Int] = []
   /// What is drawn over time, taken every so often.
   private(set) var samples: [WorldSample] = []
+  private var isJobClosed = false
+  private var isDeliveryOpened = false
   public private(set) var startFailure: String?
   /// The run was ended from outside before its story was over.
   public private(set) var isInterrupted = false
@@ -180,14 +182,17 @@ public final class World: @unchecked Sendable {
     guard let sealing = SealingKey(secret: secret()), let salt = Digest(bytes: secret()) else {
       preconditionFailure("32 bytes are a key")
     }
+    // What is left pays for transactions.
+    let spendable = scenario.ledger.funds.share(basisPoints: 9_000)
     let span = trainerClass.price.upperBound.tinybars - trainerClass.price.lowerBound.tinybars
     let price =
       Amount(tinybars: trainerClass.price.lowerBound.tinybars + Int64(peer.chance.below(UInt64(span) + 1))) ?? .zero
     let settings = TrainerMachine.Settings(
       key: peer.key, secret: salt, sealingKey: sealing.publicKey, price: price, slots: trainerClass.slots,
       megaflops: Int(trainerClass.flops / 1e6),
-      deposit: job.market.stakePerSlot.times(trainerClass.slots * 2).flatMap { $0.adding(LedgerFees.usual.call) }
-        ?? .zero,
+      deposit: min(
+        job.market.stakePerSlot.times(trainerClass.slots * 2).flatMap { $0.adding(LedgerFees.usual.call) } ?? spendable,
+        spendable),
       memoryBytes: trainerClass.memory)
     let device = Device(flops: trainerClass.flops, bytes: trainerClass.sealing)
     let training = lie(of: peer).map { Lying.training($0, seed: seed.child(peer.name)) } ?? TrainerRole.honest
@@ -268,16 +273,16 @@ public final class World: @unchecked Sendable {
 
   /// The peer is gone from one moment to the next; its journal stays, unless it loses that too.
   func crash(_ peer: SimulatedPeer, keepsMemory: Bool) {
-    guard peer.life != nil else { return }
-    peer.life = nil
-    peer.living = nil
-    peer.held = []
-    peer.isPaused = false
-    peer.downSpans.append((loop.now, nil))
     if !keepsMemory {
       peer.journal.erase()
       peer.ledgerInbox = []
     }
+    guard peer.life != nil else { return }
+    peer.life = nil
+    peer.living = nil
+    peer.held = []
+    peer.pauses = 0
+    peer.downSpans.append((loop.now, nil))
   }
 
   // MARK: running
@@ -286,8 +291,12 @@ public final class World: @unchecked Sendable {
   public func run() {
     chronicle.watcher = { [unowned self] entry in
       watcher?(entry)
-      if entry.milestone.kind == .jobClosed
-        || (entry.milestone.kind == .jobStopped && entry.milestone.count == StopReason.refused.rawValue)
+      let kind = entry.milestone.kind
+      if kind == .jobClosed { isJobClosed = true }
+      if kind == .deliveryOpened { isDeliveryOpened = true }
+      // An owner that was away when its job ended is waited for.
+      if (kind == .jobClosed || kind == .deliveryOpened) && isJobClosed && isDeliveryOpened
+        || (kind == .jobStopped && entry.milestone.count == StopReason.refused.rawValue)
       {
         loop.schedule(after: .seconds(30), on: narrator) { [unowned self] in loop.stop() }
       }
