@@ -288,6 +288,6 @@ enum Stories {
     let told = try Explanation(world: rehearsal.world, journal: journal)
     #expect(told.lines(about: "laptop-2").contains { $0.contains("slashed") })
     let paid = record.payments.filter { $0.why == "accepted updates" }.count
-    #expect(told.lines(about: nil).filter { $0.contains("was paid") }.count == paid)
+    #expect(told.lines(about: nil).filter { $0.contains("was paid") && $0.contains("update") }.count == paid)
   }
 }

@@ -22,6 +22,8 @@ extension Coordination {
       return [
         .note(Milestone(.paid, peer: paid.trainer, slot: paid.slot, amount: paid.amount, count: paid.rounds.count))
       ]
+    case .auditsPaid(let paid) where paid.job == jobDigest:
+      return [.note(Milestone(.paid, peer: paid.auditor, amount: paid.amount, count: paid.audits))]
     case .disputeOpened(let opened) where opened.job == jobDigest: return disputeOpened(opened, at: now)
     case .disputeEnded(let ended) where ended.job == jobDigest: return disputeEnded(ended, at: now)
     case .jobClosed(let closed) where closed.job == jobDigest:

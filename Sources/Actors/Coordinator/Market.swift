@@ -66,7 +66,7 @@ extension Coordination {
     var result = BidResult()
     result.job = jobDigest
     result.reason = reason.rawValue
-    return [.send(.bidResult(result), to: bidder)]
+    return [.send(.bidResult(result), to: bidder), .note(Milestone(.bidLost, peer: bidder, reason: reason))]
   }
 
   // MARK: the auction

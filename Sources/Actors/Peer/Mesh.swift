@@ -31,7 +31,7 @@ struct Mesh {
   /// Until it asks again.
   var pause: Duration {
     if !isConnected { return Self.retry }
-    return hasEnough ? Self.retry * 16 : Self.retry * (1 << min(attempt, 4))
+    return Self.retry * (1 << min(attempt, hasEnough ? 9 : 4))
   }
 
   /// Asks the bootstraps, in turn, for neighbours. Called again after `pause`.

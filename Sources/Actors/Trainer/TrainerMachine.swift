@@ -75,7 +75,6 @@ public struct TrainerMachine: Machine {
   private mutating func handle(_ message: Message, from sender: PublicKey, at now: Timestamp) -> Effects {
     switch message {
     case .bidsClosed(let closed): return reveal(closed, from: sender)
-    case .bidResult(let result): return take(result, from: sender)
     case .grants(let grants): return take(grants, from: sender, at: now)
     case .task(let task): return take(task, from: sender, at: now)
     case .answer(let answer): return take(answer, from: sender, at: now)

@@ -50,11 +50,6 @@ extension TrainerMachine {
     ]
   }
 
-  mutating func take(_ result: BidResult, from sender: PublicKey) -> Effects {
-    guard let index = index(ofJob: result.job), jobs[index].coordinator == sender, result.slots == 0 else { return [] }
-    return [.note(Milestone(.bidLost, peer: me, reason: Reason(rawValue: result.reason) ?? .outbid))]
-  }
-
   /// Leases: whatever was not bid for, is not signed by the coordinator, or pays less than was asked, is not taken.
   mutating func take(_ grants: Grants, from sender: PublicKey, at now: Timestamp) -> Effects {
     guard let index = index(ofJob: grants.job), jobs[index].coordinator == sender, let bid = jobs[index].bid,

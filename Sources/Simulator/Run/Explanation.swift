@@ -26,7 +26,8 @@ public struct Explanation {
 
   private func isOutcome(_ kind: Milestone.Kind) -> Bool {
     switch kind {
-    case .paid, .updateRefused, .leaseLost, .slashed, .disputeFailed, .jobStopped, .delivered, .jobClosed: true
+    case .paid, .bidLost, .updateRefused, .leaseLost, .slashed, .disputeFailed, .jobStopped, .delivered, .jobClosed:
+      true
     default: false
     }
   }

@@ -32,14 +32,19 @@ enum Narration {
     case .escrowOpened: return "\(who) locked \(milestone.amount)"
     case .offered: return "\(counted(milestone.count, "slot")) offered at \(milestone.amount) a round at most"
     case .auctioned: return "\(counted(milestone.count, "bid")) taken"
-    case .leaseLost: return "\(who) lost slot \(milestone.slot): \(milestone.reason.words)"
+    case .bidLost: return "\(who) won no lease: \(milestone.reason.words)"
+    case .leaseLost:
+      let forfeited = milestone.amount == .zero ? "" : " and forfeited \(milestone.amount)"
+      return "\(who) lost slot \(milestone.slot)\(forfeited): \(milestone.reason.words)"
     case .updateRefused: return "an update of \(who) was refused\(round): \(milestone.reason.words)"
     case .auditMismatch: return "an audit of \(who) found other weights\(round)"
-    case .slashed: return "\(who) was slashed \(milestone.amount)\(round)"
+    case .slashed: return "\(who) was slashed \(milestone.amount)\(round): \(milestone.reason.words)"
     case .disputeFailed: return "a report against \(who) was not upheld"
     case .roundClosed: return "round \(milestone.round + 1) closed on \(counted(milestone.count, "update"))"
     case .evaluated: return "round \(milestone.round + 1): \(milestone.count) test samples right"
-    case .paid: return "\(who) was paid \(milestone.amount) for \(counted(milestone.count, "update"))"
+    case .paid:
+      return "\(who) was paid \(milestone.amount) for "
+        + counted(milestone.count, milestone.slot < 0 ? "audit" : "update")
     case .jobStopped: return "the job ended: \((StopReason(rawValue: milestone.count) ?? .none).words)"
     case .delivered: return "the weights of round \(milestone.round + 1) were sealed to \(who)"
     case .deliveryOpened: return "\(who) opened the delivery and found what was promised"
