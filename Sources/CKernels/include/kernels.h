@@ -32,6 +32,43 @@ typedef struct {
   const float *bias;     // n values, for pm_from_bias, pm_bias and pm_bias_relu
 } pm_product_shape;
 
+typedef enum {
+  pm_relu, pm_leaky, pm_elu, pm_sigmoid, pm_tanh, pm_exponential, pm_logarithm, pm_root, pm_absolute, pm_power, pm_error,
+  pm_gelu, pm_gelu_tanh, pm_hard_swish, pm_hard_sigmoid, pm_clip, pm_affine, pm_softplus, pm_silu
+} pm_unary;
+typedef enum {
+  pm_add, pm_subtract, pm_multiply, pm_divide, pm_larger, pm_smaller, pm_is_equal, pm_is_less, pm_is_at_most, pm_both, pm_either
+} pm_binary;
+typedef enum { pm_squared, pm_binary_logits, pm_binary_shares } pm_value_loss;
+
+// One side of a map over rows: row r of the result meets row table[r] of the data (r itself where there is no table), all of
+// it or, where is_scalar, its first value alone.
+typedef struct {
+  const float *data;
+  const int32_t *table;
+  ptrdiff_t stride;
+  int is_scalar;
+} pm_operand;
+
+// Sizes from the outermost dimension to the innermost, and how many floats each step is in either place.
+typedef struct {
+  ptrdiff_t size[6], in_step[6], out_step[6];
+} pm_copy_shape;
+
+// A window of taps that slides over images [height, width, channels], channels at a stride.
+typedef struct {
+  ptrdiff_t images, height, width, channels, stride, out_height, out_width;
+  ptrdiff_t height_taps, width_taps, row_step, column_step, row_gap, column_gap, top, left, bottom, right;
+  int counts_padding;
+} pm_window;
+
+// How an optimizer steps; see optimizers.h for what each is in the formulas.
+typedef struct {
+  float rate, momentum, scale, decay, pull, beta1, beta2, rate1, root2, epsilon, keep;
+  int is_nesterov;
+  int64_t step;
+} pm_descent;
+
 typedef struct {
   const char *name;
   // columns: a multiple of 16. transposed: A's rows are neighbours (a_row 1), else a_step is 1.
@@ -71,6 +108,61 @@ typedef struct {
                          pm_run *runs);
   // out[c, r] = in[r, c]
   void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const float *in, ptrdiff_t in_row, float *out, ptrdiff_t out_row);
+
+  // Maps over rows of `width` values at a stride; lanes behind the width are left zero. Gradients replace what the target
+  // holds, or are added to it where `accumulate`.
+  void (*unary)(int op, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, float alpha, float beta, const float *x, float *y);
+  void (*unary_gradient)(int op, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, float alpha, float beta, const float *x,
+                         const float *y, const float *dy, float *dx, int accumulate);
+  void (*binary)(int op, ptrdiff_t rows, ptrdiff_t width, const pm_operand *a, const pm_operand *b, float *out,
+                 ptrdiff_t stride);
+  void (*binary_gradient)(int op, int which, ptrdiff_t rows, ptrdiff_t width, const pm_operand *a, const pm_operand *b,
+                          const float *dy, float *out, ptrdiff_t stride, int accumulate);
+  void (*choose)(ptrdiff_t rows, ptrdiff_t width, const pm_operand *condition, const pm_operand *a, const pm_operand *b,
+                 float *out, ptrdiff_t stride, int accumulate);
+  void (*reduce)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *x, const int32_t *table, int is_scalar,
+                 float scale, float *out, ptrdiff_t out_stride);
+  void (*largest)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *x, const int32_t *table, int is_scalar,
+                  float *out, ptrdiff_t out_stride);
+  void (*copy)(const pm_copy_shape *shape, const float *in, float *out, int accumulate);
+  void (*dropout)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, uint64_t key, float ratio, const float *x, float *y,
+                  int accumulate);
+  void (*softmax)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, int is_log, const float *x, float *y);
+  void (*softmax_gradient)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, int is_log, const float *y, const float *dy,
+                           float *dx, int accumulate);
+  void (*row_norm)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, float epsilon, const float *gamma, const float *beta,
+                   const float *x, float *y, float *saved);
+  void (*row_norm_gradient)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *gamma, const float *x,
+                            const float *saved, const float *dy, float *dx, int accumulate, float *dgamma, float *dbeta);
+  void (*channel_moments)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *x, float *mean, float *variance);
+  void (*channel_norm)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *x, const float *mean, const float *r,
+                       const float *gamma, const float *beta, int relu, float *y);
+  void (*channel_norm_gradient)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *x, const float *mean,
+                                const float *r, const float *gamma, const float *y, const float *dy, int moving, float *dx,
+                                int accumulate, float *dgamma, float *dbeta);
+  void (*max_window)(const pm_window *w, const float *x, float *y, uint8_t *index);
+  void (*max_window_gradient)(const pm_window *w, const uint8_t *index, const float *dy, float *dx);
+  void (*mean_window)(const pm_window *w, const float *x, float *y);
+  void (*mean_window_gradient)(const pm_window *w, const float *dy, float *dx);
+  void (*depthwise)(const pm_window *w, const float *x, const float *kernel, const float *bias, float *y);
+  void (*depthwise_gradient)(const pm_window *w, const float *x, const float *kernel, const float *dy, float *dx,
+                             float *dkernel);
+  void (*lstm_cell)(ptrdiff_t batch, ptrdiff_t units, float *gates, ptrdiff_t gate_stride, const float *c_before, float *c,
+                    float *h, ptrdiff_t stride);
+  void (*lstm_cell_gradient)(ptrdiff_t batch, ptrdiff_t units, float *gates, ptrdiff_t gate_stride, const float *c_before,
+                             const float *c, const float *dh, float *dc, ptrdiff_t stride);
+  void (*gru_cell)(ptrdiff_t batch, ptrdiff_t units, float *gates, const float *hidden, ptrdiff_t gate_stride,
+                   const float *before, float *h, ptrdiff_t stride);
+  void (*gru_cell_gradient)(ptrdiff_t batch, ptrdiff_t units, float *gates, float *hidden, ptrdiff_t gate_stride,
+                            const float *before, float *dh, ptrdiff_t stride);
+  void (*momentum_step)(ptrdiff_t n, const pm_descent *d, const float *g, const float *origin, float *v, float *w);
+  void (*adam_step)(ptrdiff_t n, const pm_descent *d, const float *g, const float *origin, float *m, float *s, float *w);
+  double (*squares)(ptrdiff_t n, const float *x);
+  // The sum of losses of single values against targets t; a row is correct where every value is on its target's side.
+  double (*value_loss)(int kind, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *z, const float *t, float *dz,
+                       float scale, ptrdiff_t *correct);
+  void (*clear_tails)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, float *x);
+  void (*fill_rows)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *row, float *out);  // width: whole vectors
 } pm_kernels;
 
 // The best set this processor has, or the one named ("avx512", "avx2", "plain"); null where it has not that one.
