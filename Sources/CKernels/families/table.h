@@ -9,4 +9,4 @@
 #include "elementwise.h"
 
 const pm_kernels TABLE = {NAME, product, dots, pool, pool_backward, softmax_loss, relu, relu_backward, column_sums, descend,
-                          descend_with_momentum, scale_bytes, accumulate, mean, not_finite, live_runs, transpose};
+                          descend_with_momentum, divide_bytes, accumulate, mean, not_finite, live_runs, transpose};
