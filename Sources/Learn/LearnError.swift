@@ -20,7 +20,7 @@ public enum LearnError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 /// Raised with any change of an order or a polynomial. Only results of equal versions are compared.
-public let numericsVersion = 2
+public let numericsVersion = 3
 
 /// Keeps freed memory for the next use instead of giving it back to the system at once: weights of megabytes come and go with
 /// every update, and fetching their pages anew costs more than hashing them. Called once, at the beginning of a program.

@@ -1,3 +1,4 @@
+import CKernels
 import Runtime
 import Testing
 
@@ -71,15 +72,90 @@ import Testing
     var stream = Seed(2).stream
     for _ in 0..<3_000 {
       var mutated = bytes
-      mutated[stream.below(24)] = UInt8(stream.below(256))
+      mutated[stream.below(32)] = UInt8(stream.below(256))
       _ = try? Samples(bytes: mutated)
     }
     var label = bytes
     label[bytes.count - 1] = 9
     #expect(throws: LearnError.self) { try Samples(bytes: label) }
     var nan = bytes
-    nan.replaceSubrange(20..<24, with: [0, 0, 0xC0, 0x7F])
+    nan.replaceSubrange(28..<32, with: [0, 0, 0xC0, 0x7F])
     #expect(throws: LearnError.self) { try Samples(bytes: nan) }
+  }
+
+  private func floats(_ samples: Samples, _ row: Int) -> [Float] {
+    var out = [Float](repeating: -1, count: samples.features)
+    out.withUnsafeMutableBufferPointer { samples.load(row, into: $0.baseAddress!, pm_kernels_best().pointee) }
+    return out
+  }
+
+  @Test func `bytes are divided, rounded once`() throws {
+    let data = try Dataset(
+      features: .bytes((0..<256).map { UInt8($0) } + [7, 8, 9], divisor: 255), labels: [1], featureCount: 259,
+      classes: 2)
+    let loaded = floats(try data.chunk(rows: 0..<1), 0)
+    for value in 0..<256 { #expect(loaded[value] == Float(value) / 255) }
+    #expect(loaded[258] == Float(9) / 255)
+  }
+
+  @Test func `several classes or numbers for each sample come back from a chunk`() throws {
+    let many = try Dataset(
+      features: .bytes([1, 2, 3, 4, 5, 6], divisor: 1), targets: .classes([0, 299, 7, 8, 9, 10], per: 3, of: 300),
+      shape: [3])
+    let chunk = try many.chunk(rows: [1, 0])
+    #expect(chunk.targetKind == .classes && chunk.targetCount == 3 && chunk.classes == 300)
+    var labels: [Int32] = [0, 0, 0]
+    chunk.labels(1, into: &labels)
+    #expect(labels == [0, 299, 7] && chunk.label(0) == 8 && floats(chunk, 0) == [4, 5, 6])
+
+    let numbers = try Dataset(
+      features: .bytes([1, 2, 3], divisor: 2), targets: .values([0.5, -1, 2, 3, 4, 5], per: 2), shape: [1])
+    let other = try numbers.chunk(rows: 0..<3)
+    #expect(other.targetKind == .values && other.targetCount == 2 && other.classes == 0)
+    var values: [Float] = [0, 0]
+    other.values(1, into: &values)
+    #expect(values == [2, 3] && floats(other, 2) == [1.5])
+    #expect(try Samples(bytes: other.bytes).bytes == other.bytes)
+    for length in 0..<other.bytes.count {
+      #expect(throws: LearnError.self) { try Samples(bytes: Array(other.bytes.prefix(length))) }
+    }
+    #expect(try numbers.choosing([2, 0]).chunk(rows: [0]).bytes == numbers.chunk(rows: [2]).bytes)
+  }
+
+  @Test func `targets and divisors that cannot be are refused`() throws {
+    func refused(_ features: Dataset.Features, _ targets: Dataset.Targets, _ shape: [Int]) -> Bool {
+      (try? Dataset(features: features, targets: targets, shape: shape)) == nil
+    }
+    #expect(refused(.floats([1]), .values([.nan], per: 1), [1]))
+    #expect(refused(.floats([1]), .values([1], per: 2), [1]))
+    #expect(refused(.floats([1]), .values([1], per: 0), [1]))
+    #expect(refused(.floats([1]), .classes([2], per: 1, of: 2), [1]))
+    #expect(refused(.floats([1]), .classes([0], per: 1, of: 1), [1]))
+    #expect(refused(.floats([1]), .classes([0], per: 1, of: 65_537), [1]))
+    #expect(refused(.floats([1]), .classes([0], per: 1, of: 2), [0]))
+    #expect(refused(.floats([1]), .classes([0], per: 1, of: 2), [Int.max, 2]))
+    for divisor in [0, -1, .nan, .infinity, .leastNonzeroMagnitude] as [Float] {
+      #expect(refused(.bytes([1], divisor: divisor), .classes([0], per: 1, of: 2), [1]))
+    }
+    let good = try Dataset(features: .floats([1]), targets: .values([1], per: 1), shape: [1]).chunk(rows: [0]).bytes
+    for (place, byte) in [(4, 1), (5, 3), (6, 3), (7, 1), (8, 2), (24, 1)] as [(Int, UInt8)] {
+      var bad = good
+      bad[place] = byte
+      #expect(throws: LearnError.self, "byte \(place)") { try Samples(bytes: bad) }
+    }
+    var infinite = good
+    infinite.replaceSubrange(32..<36, with: [0, 0, 0x80, 0x7F])
+    #expect(throws: LearnError.self) { try Samples(bytes: infinite) }
+  }
+
+  @Test func `a Dirichlet split needs one class for each sample`() throws {
+    let data = try Dataset(
+      features: .floats([1, 2, 3, 4]), targets: .classes([0, 1, 1, 0], per: 2, of: 2), shape: [2])
+    #expect(try Partition.iid.rows(data, chunks: 2, seed: Seed(1)).count == 2)
+    do {
+      _ = try Partition.dirichlet(alpha: 1, least: 1).rows(data, chunks: 2, seed: Seed(1))
+      Issue.record("it was split")
+    } catch { #expect("\(error)".contains("needs one for each sample")) }
   }
 
   @Test(arguments: [

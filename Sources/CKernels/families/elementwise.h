@@ -64,10 +64,10 @@ FUNCTION void transpose(ptrdiff_t rows, ptrdiff_t columns, const float *in, ptrd
   }
 }
 
-FUNCTION void scale_bytes(ptrdiff_t n, const uint8_t *bytes, float scale, float *out) {
+FUNCTION void divide_bytes(ptrdiff_t n, const uint8_t *bytes, float divisor, float *out) {
   ptrdiff_t i = 0;
-  for (; i + 16 <= n; i += 16) STORE(out + i, __builtin_convertvector(*(const b16 *)(bytes + i), v16) * (v16)(scale));
-  for (; i < n; i++) out[i] = (float)bytes[i] * scale;
+  for (; i + 16 <= n; i += 16) STORE(out + i, __builtin_convertvector(*(const b16 *)(bytes + i), v16) / (v16)(divisor));
+  for (; i < n; i++) out[i] = (float)bytes[i] / divisor;
 }
 
 // Rounding to nearest, ties to even, by the conversion itself: the default rounding mode is part of the definition.

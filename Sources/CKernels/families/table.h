@@ -21,7 +21,7 @@
 #include "optimizers.h"
 
 const pm_kernels TABLE = {NAME, product, dots, pool, pool_backward, softmax_loss, relu, relu_backward, column_sums, descend,
-                          descend_with_momentum, scale_bytes, accumulate, mean, not_finite, live_runs, transpose,
+                          descend_with_momentum, divide_bytes, accumulate, mean, not_finite, live_runs, transpose,
                           unary, unary_gradient, binary, binary_gradient, choose, reduce, largest, copy, dropout, softmax,
                           softmax_gradient, row_norm, row_norm_gradient, channel_moments, channel_norm,
                           channel_norm_gradient, max_window, max_window_gradient, mean_window, mean_window_gradient,

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 // Raised with any change of an order or a polynomial. Only results of equal versions are compared.
-#define PEERMILL_NUMERICS 2
+#define PEERMILL_NUMERICS 3
 
 // Where the sums begin: from zero, from what C holds, from the bias of their column.
 typedef enum { pm_from_zero = 0, pm_from_sums = 1, pm_from_bias = 2 } pm_start;
@@ -95,7 +95,7 @@ typedef struct {
   void (*descend)(ptrdiff_t n, float rate, const float *gradient, float *w);         // w -= rate * gradient
   // v = momentum * v + gradient; w -= rate * v
   void (*descend_with_momentum)(ptrdiff_t n, float rate, float momentum, const float *gradient, float *v, float *w);
-  void (*scale_bytes)(ptrdiff_t n, const uint8_t *bytes, float scale, float *out);   // out = bytes * scale
+  void (*divide_bytes)(ptrdiff_t n, const uint8_t *bytes, float divisor, float *out);   // out = bytes / divisor, rounded once
   // sum += weight * round((w - g) * 2^fraction_bits); returns the number of elements refused (not finite, beyond the clip).
   ptrdiff_t (*accumulate)(ptrdiff_t n, const float *w, const float *g, double scale, double clip, int64_t weight,
                           int64_t *sum);

@@ -1,83 +1,112 @@
 import Runtime
 
-/// A dataset in memory: features of one storage, and a label each.
+/// A dataset in memory: features of one storage, and the same number of targets for each sample.
 public struct Dataset: Sendable {
+  /// Row by row.
   public enum Features: Sendable {
-    /// Row by row; each is multiplied by the scale when it is used.
-    case bytes([UInt8], scale: Float)
+    /// Each is divided by the divisor, in float32, when it is used.
+    case bytes([UInt8], divisor: Float)
     case floats([Float])
   }
+  /// Row by row, `per` for each sample.
+  public enum Targets: Sendable {
+    case classes([Int], per: Int, of: Int)
+    case values([Float], per: Int)
+  }
   public let features: Features
-  public let labels: [Int]
+  public let targets: Targets
+  /// Of one sample: [features], or [channels, height, width]. Its product is `featureCount`.
+  public let shape: [Int]
   public let featureCount: Int
-  public let classes: Int
+  public let count: Int
 
-  public var count: Int { labels.count }
-
-  /// - Throws: `LearnError.data` where counts do not agree, a label is not a class, or a feature is not finite.
-  public init(features: Features, labels: [Int], featureCount: Int, classes: Int) throws(LearnError) {
+  /// - Throws: `LearnError.data` where counts do not agree, a label is not a class, or a number is not finite.
+  public init(features: Features, targets: Targets, shape: [Int]) throws(LearnError) {
+    var size = 1
+    for side in shape {
+      let (product, overflow) = size.multipliedReportingOverflow(by: side)
+      guard side >= 1, !overflow, product <= SampleForm.limit else {
+        throw .data(
+          "a sample's shape is \(shape); its sides must be at least 1 and its size at most \(SampleForm.limit)")
+      }
+      size = product
+    }
+    featureCount = size
+    let (total, per) =
+      switch targets {
+      case .classes(let labels, let per, _): (labels.count, per)
+      case .values(let values, let per): (values.count, per)
+      }
+    guard total > 0 else { throw .data("it has no samples") }
+    guard per >= 1, per <= SampleForm.limit, total % per == 0 else {
+      throw .data("it has \(total) targets, which are not \(per) for each sample")
+    }
+    count = total / per
     let values =
       switch features {
       case .bytes(let bytes, _): bytes.count
       case .floats(let floats): floats.count
       }
-    guard !labels.isEmpty else { throw .data("it has no samples") }
-    guard featureCount > 0, values == labels.count * featureCount else {
-      throw .data("it has \(values) values for \(labels.count) labels of \(featureCount) features")
+    guard values % size == 0, values / size == count else {
+      throw .data("it has \(values) values for \(count) samples of \(size) features")
     }
-    guard classes >= 2, classes <= 65_535 else {
-      throw .data("it has \(classes) classes; 2 to 65535 can be told apart")
-    }
-    if let row = labels.firstIndex(where: { $0 < 0 || $0 >= classes }) {
-      throw .data("sample \(row) has the label \(labels[row]) of \(classes) classes")
+    self.features = features
+    self.targets = targets
+    self.shape = shape
+    try form.check(count: 1)
+    try checkNumbers(per)
+  }
+
+  private func checkNumbers(_ per: Int) throws(LearnError) {
+    switch targets {
+    case .classes(let labels, _, let classes):
+      if let index = labels.firstIndex(where: { $0 < 0 || $0 >= classes }) {
+        throw .data("sample \(index / per) has the label \(labels[index]) of \(classes) classes")
+      }
+    case .values(let values, _):
+      if let index = values.firstIndex(where: { !$0.isFinite }) {
+        throw .data("sample \(index / per) has \(values[index]) as target \(index % per)")
+      }
     }
     if case .floats(let floats) = features, let index = floats.firstIndex(where: { !$0.isFinite }) {
       throw .data("sample \(index / featureCount) has \(floats[index]) as feature \(index % featureCount)")
     }
-    self.features = features
-    self.labels = labels
-    self.featureCount = featureCount
-    self.classes = classes
   }
 
-  /// A chunk of these rows, in this order.
-  public func chunk(rows: some Collection<Int>) throws(LearnError) -> Samples {
-    for row in rows where row < 0 || row >= count { throw .data("row \(row) of \(count)") }
-    let chosen = Array(rows)
-    let encoded: [UInt8]
-    switch features {
-    case .bytes(let bytes, let scale):
-      encoded = Samples.encode(
-        storage: .bytes, classes: classes, count: chosen.count, features: featureCount, scale: scale,
-        labels: chosen.map { labels[$0] }
-      ) { place, out in
-        out += bytes[(chosen[place] * featureCount)..<((chosen[place] + 1) * featureCount)]
-      }
-    case .floats(let floats):
-      encoded = Samples.encode(
-        storage: .floats, classes: classes, count: chosen.count, features: featureCount, scale: 1,
-        labels: chosen.map { labels[$0] }
-      ) { place, out in
-        for index in (chosen[place] * featureCount)..<((chosen[place] + 1) * featureCount) {
-          let bits = floats[index].bitPattern
-          for shift in stride(from: 0, to: 32, by: 8) { out.append(UInt8(truncatingIfNeeded: bits >> UInt32(shift))) }
-        }
-      }
+  /// One class for each sample.
+  public init(features: Features, labels: [Int], featureCount: Int, classes: Int) throws(LearnError) {
+    try self.init(features: features, targets: .classes(labels, per: 1, of: classes), shape: [featureCount])
+  }
+
+  /// The classes, sample by sample; none where targets are numbers.
+  public var labels: [Int] { if case .classes(let labels, _, _) = targets { labels } else { [] } }
+  /// 0 where targets are numbers.
+  public var classes: Int { if case .classes(_, _, let classes) = targets { classes } else { 0 } }
+  /// Of each sample.
+  public var targetCount: Int {
+    switch targets {
+    case .classes(_, let per, _), .values(_, let per): per
     }
-    return try Samples(bytes: encoded)
   }
 
-  public func prefix(_ limit: Int) throws(LearnError) -> Dataset { try rows(0..<min(limit, count)) }
+  /// What its targets are, for a person to read.
+  var words: String {
+    switch targets {
+    case .classes(_, let per, let classes): "\(per) targets of \(classes) classes for each sample"
+    case .values(_, let per): "\(per) numbers as targets for each sample"
+    }
+  }
 
-  /// The dataset of these rows alone.
-  public func rows(_ range: Range<Int>) throws(LearnError) -> Dataset {
-    guard range.lowerBound >= 0, range.upperBound <= count else { throw .data("rows \(range) of \(count)") }
-    let values = (range.lowerBound * featureCount)..<(range.upperBound * featureCount)
-    let chosen: Features =
+  /// How its chunks look.
+  public var form: SampleForm {
+    let (storage, divisor): (SampleForm.Storage, Float) =
       switch features {
-      case .bytes(let bytes, let scale): .bytes(Array(bytes[values]), scale: scale)
-      case .floats(let floats): .floats(Array(floats[values]))
+      case .bytes(_, let divisor): (.bytes, divisor)
+      case .floats: (.floats, 1)
       }
-    return try Dataset(features: chosen, labels: Array(labels[range]), featureCount: featureCount, classes: classes)
+    let kind: SampleForm.TargetKind = if case .classes = targets { .classes } else { .values }
+    return SampleForm(
+      storage: storage, targetKind: kind, classes: classes, features: featureCount, targets: targetCount,
+      divisor: divisor)
   }
 }

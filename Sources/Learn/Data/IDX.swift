@@ -32,7 +32,7 @@ public enum IDX {
     return (shape, bytes[start...])
   }
 
-  /// Images and labels of the same count. Pixels are multiplied by 1/255 when they are used.
+  /// Images and labels of the same count. Pixels are divided by 255 when they are used.
   public static func dataset(images: [UInt8], labels: [UInt8], named name: String) throws(LearnError) -> Dataset {
     let pictures = try read(images, named: "\(name) images")
     let marks = try read(labels, named: "\(name) labels")
@@ -42,8 +42,8 @@ public enum IDX {
     }
     let values = marks.values.map(Int.init)
     return try Dataset(
-      features: .bytes(Array(pictures.values), scale: 1 / 255), labels: values,
-      featureCount: pictures.shape.dropFirst().reduce(1, *), classes: max(2, (values.max() ?? 0) + 1))
+      features: .bytes(Array(pictures.values), divisor: 255),
+      targets: .classes(values, per: 1, of: max(2, (values.max() ?? 0) + 1)), shape: Array(pictures.shape.dropFirst()))
   }
 
   /// Fashion-MNIST as Debian's `dataset-fashion-mnist` installs it.

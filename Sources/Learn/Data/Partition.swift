@@ -23,6 +23,11 @@ public enum Partition: Equatable, Sendable {
       guard alpha > 0, alpha <= 1_000_000 else {
         throw .data("a Dirichlet distribution needs an alpha above 0, not \(alpha)")
       }
+      guard case .classes(_, per: 1, _) = dataset.targets else {
+        throw .data(
+          "a Dirichlet split shares out classes and needs one for each sample; these data have \(dataset.words); split "
+            + "them by iid")
+      }
       guard least >= 1, least * chunks <= dataset.count else {
         throw .data("\(chunks) chunks of at least \(least) samples need more than \(dataset.count)")
       }
@@ -32,7 +37,7 @@ public enum Partition: Equatable, Sendable {
 
   private func dirichlet(_ dataset: Dataset, _ chunks: Int, _ alpha: Double, _ least: Int, _ seed: Seed) -> [[Int]] {
     var rowsOfClass: [[Int]] = Array(repeating: [], count: dataset.classes)
-    for row in 0..<dataset.count { rowsOfClass[dataset.labels[row]].append(row) }
+    for (row, label) in dataset.labels.enumerated() { rowsOfClass[label].append(row) }
     var parts: [[Int]] = Array(repeating: [], count: chunks)
     for label in 0..<dataset.classes {
       var stream = seed.child("dirichlet", label).stream

@@ -107,7 +107,7 @@ final class Engine: @unchecked Sendable {
   func load(_ samples: Samples, rows: some RandomAccessCollection<Int>) {
     let first = blocks[0]
     for (place, row) in rows.enumerated() {
-      labels[place] = Int32(samples.label(row))
+      samples.labels(row, into: labels + place)
       let input = first.input + place * first.inputStride
       guard case .convolution(let channels, let height, let width, _, _) = first.block.kind else {
         samples.load(row, into: input, kernels)

@@ -88,6 +88,9 @@ extension Model {
   }
 
   func check(_ samples: Samples) throws(LearnError) {
+    guard samples.targetKind == .classes, samples.targetCount == 1 else {
+      throw .training("this model learns one class for each sample, and the chunk has other targets")
+    }
     guard samples.features == features, samples.classes <= classes else {
       throw .training(
         "chunks of \(samples.features) features and \(samples.classes) classes for a model of \(features) and \(classes)"

@@ -110,18 +110,3 @@ public struct ScenarioData: Sendable {
     return chunks
   }
 }
-
-extension Dataset {
-  func choosing(_ rows: some Collection<Int>) throws(LearnError) -> Dataset {
-    let chosen = Array(rows)
-    let picked: Features =
-      switch features {
-      case .bytes(let bytes, let scale):
-        .bytes(chosen.flatMap { bytes[($0 * featureCount)..<(($0 + 1) * featureCount)] }, scale: scale)
-      case .floats(let floats):
-        .floats(chosen.flatMap { floats[($0 * featureCount)..<(($0 + 1) * featureCount)] })
-      }
-    return try Dataset(
-      features: picked, labels: chosen.map { labels[$0] }, featureCount: featureCount, classes: classes)
-  }
-}
