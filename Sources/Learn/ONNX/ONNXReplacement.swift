@@ -1,3 +1,5 @@
+import Foundation
+
 extension ONNXModel {
   func replaced(_ values: [String: [Float]]) throws(LearnError) -> [UInt8] {
     var known: Set<String> = []
@@ -51,11 +53,18 @@ extension ONNXModel {
     if let index = ONNXElements.firstNaN(floats) {
       throw .onnx("initializer '\(name)': the new element \(index) is not a number")
     }
-    if let index = floats.firstIndex(where: { $0.isFinite && tensor.element.overflows($0) }) {
+    if tensor.element.bytesEach == 2,
+      let index = floats.firstIndex(where: { $0.isFinite && tensor.element.overflows($0) })
+    {
       throw .onnx("initializer '\(name)': the new element \(index), \(floats[index]), is too large for its type")
     }
     guard case .floats(let old) = tensor.values else { return !floats.isEmpty }
-    return !zip(old, floats).allSatisfy { $0.bitPattern == $1.bitPattern }
+    return old.withUnsafeBytes { old in
+      floats.withUnsafeBytes { new in
+        guard let old = old.baseAddress, let new = new.baseAddress else { return false }
+        return memcmp(old, new, 4 * floats.count) != 0
+      }
+    }
   }
 
   /// The tensor's message with other values, which stand where and as the old ones did if those were in the file.

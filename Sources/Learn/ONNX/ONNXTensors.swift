@@ -186,9 +186,12 @@ extension ONNXParser {
     guard let location = said["location"], !location.isEmpty else {
       throw .onnx("\(place) has its data outside the file, and does not say where")
     }
-    guard location.utf8.count <= 255, !location.contains(where: { "/\\:".contains($0) }), location != ".",
-      location != ".."
-    else { throw .onnx("\(place) has its data at '\(location)', which is not a plain file name") }
+    let isPlain = location.utf8.allSatisfy {
+      $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: ":")
+    }
+    guard isPlain, location.utf8.count <= 255, location != ".", location != ".." else {
+      throw .onnx("\(place) has its data at '\(location)', which is not a plain file name")
+    }
     guard let file = external[location] else {
       throw .onnx("\(place) has its data in '\(location)', which did not come with it")
     }
