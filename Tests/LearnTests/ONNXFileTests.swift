@@ -28,7 +28,9 @@ struct Proto {
   }
   func text(_ field: UInt64, _ text: String) -> Proto { content(field, Array(text.utf8)) }
   func message(_ field: UInt64, _ message: Proto) -> Proto { content(field, message.bytes) }
-  func messages(_ field: UInt64, _ messages: [Proto]) -> Proto { messages.reduce(self) { $0.message(field, $1) } }
+  func messages(_ field: UInt64, _ messages: [Proto]) -> Proto {
+    raw(messages.flatMap { Proto().message(field, $0).bytes })
+  }
   func texts(_ field: UInt64, _ texts: [String]) -> Proto { texts.reduce(self) { $0.text(field, $1) } }
 }
 
