@@ -71,7 +71,9 @@ let package = Package(
 
     // tests mirror the sources
     .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "RuntimeLive"], swiftSettings: swift),
-    .testTarget(name: "LearnTests", dependencies: ["Learn", "Runtime", "CKernels", "COpenBLAS"], swiftSettings: swift),
+    .testTarget(
+      name: "LearnTests", dependencies: ["Learn", "Runtime", "CKernels", "COpenBLAS"], exclude: ["Fixtures"],
+      swiftSettings: swift),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "Runtime"], swiftSettings: swift),
     .testTarget(name: "ChainTests", dependencies: ["Chain", "Runtime"], swiftSettings: swift),
     .testTarget(name: "ObjectStoreTests", dependencies: ["ObjectStore", "Runtime", crypto], swiftSettings: swift),

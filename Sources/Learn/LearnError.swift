@@ -7,6 +7,7 @@ public enum LearnError: Error, Equatable, Sendable, CustomStringConvertible {
   case data(String)
   case training(String)
   case aggregation(String)
+  case onnx(String)
 
   public var description: String {
     switch self {
@@ -15,6 +16,7 @@ public enum LearnError: Error, Equatable, Sendable, CustomStringConvertible {
     case .data(let words): "the data: \(words)"
     case .training(let words): "the training: \(words)"
     case .aggregation(let words): "the aggregation: \(words)"
+    case .onnx(let words): "the ONNX file: \(words)"
     }
   }
 }
