@@ -101,7 +101,7 @@ extension CoordinatorRole {
       switch error {
       case .aggregation: return .clipExceeded
       case .weights: return .notFinite
-      case .model, .data, .training: return .wrongShape
+      case .model, .data, .training, .onnx: return .wrongShape
       }
     }
   }
