@@ -69,6 +69,10 @@ let package = Package(
       dependencies: ["Simulator", "Actors", "Runtime", "Learn", "Chain", "ObjectStore", arguments],
       path: "Benchmarks/bench", swiftSettings: swift),
 
+    // what tests drive from outside
+    .executableTarget(
+      name: "probe", dependencies: ["Learn", "Runtime"], path: "Tests/Interop/probe", swiftSettings: swift),
+
     // tests mirror the sources
     .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "RuntimeLive"], swiftSettings: swift),
     .testTarget(

@@ -108,6 +108,14 @@ public struct Samples: Sendable {
     }
   }
 
+  /// The numbers that are one sample's targets.
+  func targetValues(_ row: Int) -> [Float] {
+    [Float](unsafeUninitializedCapacity: targetCount) { buffer, count in
+      values(row, into: buffer.baseAddress!)
+      count = targetCount
+    }
+  }
+
   /// Writes one sample's features as floats.
   func load(_ row: Int, into out: UnsafeMutablePointer<Float>, _ kernels: pm_kernels) {
     bytes.withUnsafeBytes { raw in

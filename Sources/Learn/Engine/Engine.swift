@@ -1,130 +1,27 @@
 import CKernels
-import Runtime
+
+typealias Floats = UnsafeMutablePointer<Float>
 
 /// Trains and evaluates one model on one thread: weights in the kernels' own layout, one arena, no allocation in a step.
 ///
-/// Which engine, which thread and which instruction set does a piece of work changes no bit of its result.
-final class Engine: @unchecked Sendable {
-  let model: Model
-  let maxBatch: Int
-  let trains: Bool
-  let kernels: pm_kernels
-  let imagesPerChunk: Int
-  private let arena: Arena
-  var blocks: [BlockState] = []
-  /// Scores of the last block, and their gradient.
-  let scores: Floats
-  let scoreGradient: Floats
-  let labels: UnsafeMutablePointer<Int32>
-  private let sampleRow: Floats
-  /// For a dense first block: the inputs of the batch at hand that are not all zero, in runs.
-  let liveRuns: UnsafeMutablePointer<pm_run>?
-  var liveCount = 0
+/// Which engine object, which thread and which instruction set does a piece of work changes no bit of its result.
+protocol Engine: AnyObject, Sendable {
+  var maxBatch: Int { get }
+  func load(_ weights: Weights)
+  func store() -> Weights
+  /// Puts samples where the next pass finds them.
+  func load(_ samples: Samples, rows: ArraySlice<Int>)
+  /// The optimizer's state begins at rest.
+  func begin(_ recipe: TrainingRecipe)
+  /// Forward, loss, backward, descent. Returns the sum of the samples' losses.
+  func step(batch: Int, _ recipe: TrainingRecipe, _ pass: Pass) throws(LearnError) -> Double
+  func evaluate(batch: Int, _ result: inout Evaluation) throws(LearnError)
+}
 
-  /// Steps of a reduction whose weights stay in the first-level cache.
-  static let piece = 64
-  /// Rows of the largest tile there is.
-  static let tileRows = 14
-
-  init(_ model: Model, maxBatch: Int, trains: Bool) throws(LearnError) {
-    self.model = model
-    self.maxBatch = maxBatch
-    self.trains = trains
-    kernels = model.kernels.pointee
-    var plans: [BlockPlan] = []
-    for (index, block) in model.blocks.enumerated() {
-      plans.append(
-        BlockPlan(block, isFirst: index == 0, followsConvolution: plans.last?.isConvolution ?? false, batch: maxBatch))
-    }
-    imagesPerChunk = BlockPlan.imagesPerChunk(plans, batch: maxBatch)
-    let chunk = imagesPerChunk
-    let scoreRow = padded(model.classes)
-    var total = Arena.size(maxBatch * scoreRow) * 2 + Arena.size(maxBatch) + Arena.size(model.features)
-    // Where few outputs hang on an input, looking for zeros costs more than it saves.
-    let runs = plans[0].isConvolution || plans[0].paddedOutputs < 64 ? 0 : plans[0].inputRows
-    total += Arena.size(runs * 2)
-    for plan in plans {
-      total += Self.sizes(plan, batch: maxBatch, chunk: chunk, trains: trains).reduce(0) { $0 + Arena.size($1) }
-    }
-    arena = try Arena(floats: total)
-    scores = arena.take(maxBatch * scoreRow)
-    scoreGradient = arena.take(maxBatch * scoreRow)
-    labels = UnsafeMutableRawPointer(arena.take(maxBatch)).bindMemory(to: Int32.self, capacity: maxBatch)
-    sampleRow = arena.take(model.features)
-    let runMemory = arena.take(runs * 2)
-    liveRuns =
-      runs == 0 ? nil : UnsafeMutableRawPointer(runMemory).bindMemory(to: pm_run.self, capacity: runs)
-    blocks = plans.map { lay($0, chunk: chunk) }
-  }
-
-  /// Pieces in the order in which `lay` takes them; 0 for those that a block does not need.
-  private static func sizes(_ plan: BlockPlan, batch: Int, chunk: Int, trains: Bool) -> [Int] {
-    let weight = plan.inputRows * plan.stride
-    let image = plan.height * plan.width * plan.paddedOutputs
-    let isPooled = plan.isConvolution && plan.block.hasPool
-    return [
-      weight, plan.stride, plan.inputCount,
-      trains ? weight : 0, trains ? plan.stride : 0, trains ? weight : 0, trains ? plan.stride : 0,
-      trains && !plan.isFirst
-        ? batch * (plan.isConvolution ? plan.height * plan.width * plan.channels : plan.inputStride) : 0,
-      isPooled ? chunk * image : 0, isPooled ? batch * image / 16 + 16 : 0,
-      trains && plan.isConvolution ? chunk * plan.gradientImage : 0,
-      trains && plan.isConvolution && !plan.isFirst
-        ? plan.kernel * plan.kernel * plan.paddedOutputs * plan.channels : 0,
-    ]
-  }
-
-  private func lay(_ plan: BlockPlan, chunk: Int) -> BlockState {
-    let sizes = Self.sizes(plan, batch: maxBatch, chunk: chunk, trains: trains)
-    let pieces = sizes.map { arena.take($0) }
-    func piece(_ index: Int) -> Floats? { sizes[index] > 0 ? pieces[index] : nil }
-    var state = BlockState(
-      block: plan.block, isFirst: plan.isFirst, inputRows: plan.inputRows, outputs: plan.outputs,
-      paddedOutputs: plan.paddedOutputs, stride: plan.stride, weight: pieces[0], bias: pieces[1], input: pieces[2],
-      inputStride: plan.inputStride)
-    state.weightGradient = piece(3)
-    state.biasGradient = piece(4)
-    state.weightVelocity = piece(5)
-    state.biasVelocity = piece(6)
-    state.inputGradient = piece(7)
-    state.channels = plan.channels
-    state.height = plan.height
-    state.width = plan.width
-    state.kernel = plan.kernel
-    state.rowStep = plan.rowStep
-    state.unpooled = piece(8)
-    state.poolIndex = piece(9).map {
-      UnsafeMutableRawPointer($0).bindMemory(to: UInt8.self, capacity: sizes[9] * 4)
-    }
-    state.outputGradient = piece(10)
-    state.turnedWeight = piece(11)
-    return state
-  }
-
-  // MARK: batches
-
-  /// Puts samples into the first block's input, pixels of an image side by side.
-  func load(_ samples: Samples, rows: some RandomAccessCollection<Int>) {
-    let first = blocks[0]
-    for (place, row) in rows.enumerated() {
-      samples.labels(row, into: labels + place)
-      let input = first.input + place * first.inputStride
-      guard case .convolution(let channels, let height, let width, _, _) = first.block.kind else {
-        samples.load(row, into: input, kernels)
-        continue
-      }
-      samples.load(row, into: sampleRow, kernels)
-      let inner = input + first.border * first.rowStep + first.border * channels
-      for y in 0..<height {
-        let line = inner + y * first.rowStep
-        if channels == 1 {
-          UnsafeMutableRawPointer(line).copyMemory(from: sampleRow + y * width, byteCount: width * 4)
-        } else {
-          for x in 0..<width {
-            for channel in 0..<channels { line[x * channels + channel] = sampleRow[(channel * height + y) * width + x] }
-          }
-        }
-      }
-    }
-  }
+/// What is different from step to step.
+struct Pass {
+  /// From 1.
+  var step = 1
+  /// From the seed and the step: masks of dropout.
+  var key: UInt64 = 0
 }

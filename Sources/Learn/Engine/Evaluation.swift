@@ -3,9 +3,10 @@ import CKernels
 /// How well weights do on samples that nobody trained on.
 public struct Evaluation: Sendable, Equatable {
   public var count = 0
-  /// Samples whose label has the first largest score.
+  /// Samples (or positions of a sequence) whose label has the first largest score; for other losses, whose numbers are all on
+  /// their target's side of a half.
   public var correct = 0
-  /// Sum of cross-entropies.
+  /// Sum of the samples' losses.
   public var lossSum = 0.0
 
   public init() {}
@@ -28,17 +29,17 @@ extension Model {
     guard rows.lowerBound >= 0, rows.upperBound <= samples.count else {
       throw .data("rows \(rows) of \(samples.count) samples")
     }
-    return try withEngine(batch: Self.evaluationBatch, trains: false) { engine throws(LearnError) in
+    return try withEngine(
+      batch: min(Self.evaluationBatch, max(1, rows.count)), trains: false, Optimizer()
+    ) { engine throws(LearnError) in
       engine.load(weights)
       var result = Evaluation()
-      var start = rows.lowerBound
-      while start < rows.upperBound {
-        let end = min(rows.upperBound, start + Self.evaluationBatch)
-        engine.load(samples, rows: start..<end)
-        engine.forward(batch: end - start)
-        result.lossSum += kernels.pointee.softmax_loss(
-          end - start, classes, padded(classes), engine.scores, engine.labels, nil, 0, &result.correct)
-        result.count += end - start
+      let order = Array(rows)
+      var start = 0
+      while start < order.count {
+        let end = min(order.count, start + Self.evaluationBatch)
+        engine.load(samples, rows: order[start..<end])
+        try engine.evaluate(batch: end - start, &result)
         start = end
       }
       return result

@@ -165,7 +165,7 @@ extension Lowering {
       }
     }
     var momentum = try float(node, "momentum", 0.9)
-    let isTraining = options.isTraining && node.inputs[3...].allSatisfy { isParameter($0) }
+    let isTraining = options.isTraining && !options.normsAreFixed && node.inputs[3...].allSatisfy { isParameter($0) }
     if !isTraining { momentum = 1 }
     let epsilon = try float(node, "epsilon", 1e-5)
     return try add(

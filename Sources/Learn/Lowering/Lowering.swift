@@ -9,6 +9,7 @@ struct Lowering {
     /// Batch normalisation by the batch's own moments, and dropout.
     var isTraining = true
     var hasDropout = true
+    var normsAreFixed = false
     /// Sizes of the input behind the batch, for a file that leaves them open; empty where it does not.
     var sizes: [Int] = []
     var frozen: Set<String> = []

@@ -49,7 +49,7 @@ extension Lowering {
       }
       return [.transpose(permutation)]
     case "Slice": return [try slice(node, shape, inputs)]
-    case "Split": return try split(node, shape, inputs)
+    case "Split", "SplitToSequence": return try split(node, shape, inputs)
     case "Expand":
       guard let target = try numbers(inputs, 1, "sizes", node) else { throw .onnx("\(node.place) lacks its shape") }
       guard target.allSatisfy({ $0 >= 1 }), target.count <= 8 else { throw .onnx("\(node.place) expands to \(target)") }
@@ -108,6 +108,8 @@ extension Lowering {
   }
 
   private func slice(_ node: ONNXNode, _ shape: [Int], _ inputs: [Term]) throws(LearnError) -> Move {
+    var isConstant = false
+    if case .constant = inputs.first { isConstant = true }
     guard let from = try numbers(inputs, 1, "starts", node), let to = try numbers(inputs, 2, "ends", node),
       from.count == to.count
     else { throw .onnx("\(node.place) lacks starts and ends") }
@@ -137,7 +139,8 @@ extension Lowering {
         sizes[axis] = max(0, (high - low - step - 1) / -step)
       }
       steps[axis] = step
-      guard sizes[axis] >= 1 else { throw .onnx("\(node.place) leaves nothing of axis \(axis) of \(shape)") }
+      // Of constants, nothing may be left: shapes are put together like that.
+      guard sizes[axis] >= 1 || isConstant else { throw .onnx("\(node.place) leaves nothing of axis \(axis) of \(shape)") }
     }
     return .slice(starts: starts, steps: steps, sizes: sizes)
   }
@@ -145,7 +148,8 @@ extension Lowering {
   private func split(_ node: ONNXNode, _ shape: [Int], _ inputs: [Term]) throws(LearnError) -> [Move] {
     let axis = try axis(try int(node, "axis", 0), shape.count, node)
     let size = shape[axis]
-    var parts = try ints(node, "split") ?? numbers(inputs, 1, "sizes", node) ?? []
+    var parts = try ints(node, "split") ?? []
+    if parts.isEmpty { parts = try numbers(inputs, 1, "sizes", node) ?? [] }
     if node.op == "SplitToSequence", let one = parts.first, parts.count == 1,
       let given = optional(inputs, 1), self.shape(given) == []
     {

@@ -12,6 +12,8 @@ extension Lowering {
     case "Identity", "Cast", "CastLike":
       try need(inputs, 1, node)
       return [inputs[0]]
+    case "Selu", "Celu", "Mish", "Softsign": return [.value(try composed(node, inputs))]
+    case "Sum": return [.value(try sum(node, inputs))]
     case "Dropout": return [.value(try dropout(node, inputs))]
     case "Gemm": return [.value(try gemm(node, inputs))]
     case "MatMul": return [.value(try matmul(node, inputs))]
@@ -114,6 +116,34 @@ extension Lowering {
     return try add(.unary(kind, alpha: alpha, beta: beta), [try value(inputs[0], node.place)], node)
   }
 
+  /// Functions that are others put together.
+  private mutating func composed(_ node: ONNXNode, _ inputs: [Term]) throws(LearnError) -> Graph.ID {
+    try need(inputs, 1, node)
+    let x = try value(inputs[0], node.place)
+    switch node.op {
+    case "Selu":
+      let bent = try add(.unary(.elu, alpha: try float(node, "alpha", 1.6732632)), [x], node)
+      return try add(.unary(.affine, alpha: try float(node, "gamma", 1.0507010)), [bent], node)
+    case "Celu":
+      let alpha = try float(node, "alpha", 1)
+      guard alpha != 0 else { throw .onnx("\(node.place) has an alpha of 0") }
+      let scaled = try add(.unary(.affine, alpha: 1 / alpha), [x], node)
+      return try add(.unary(.affine, alpha: alpha), [try add(.unary(.elu, alpha: 1), [scaled], node)], node)
+    case "Mish":
+      let gate = try add(.unary(.tanh), [try add(.unary(.softplus), [x], node)], node)
+      return try add(.binary(.multiply), [x, gate], node)
+    default:
+      let size = try add(.unary(.affine, alpha: 1, beta: 1), [try add(.unary(.absolute), [x], node)], node)
+      return try add(.binary(.divide), [x, size], node)
+    }
+  }
+  private mutating func sum(_ node: ONNXNode, _ inputs: [Term]) throws(LearnError) -> Graph.ID {
+    try need(inputs, 1, node)
+    var total = try value(inputs[0], node.place)
+    for term in inputs.dropFirst() { total = try broadcast(.add, total, try value(term, node.place), node) }
+    return total
+  }
+
   private mutating func binary(_ node: ONNXNode, _ inputs: [Term]) throws(LearnError) -> Graph.ID? {
     let kind: Binary
     var isSwapped = false
@@ -136,8 +166,6 @@ extension Lowering {
       return try add(.unary(.affine, alpha: -1, beta: 1), [try value(inputs[0], node.place)], node)
     case "PRelu":
       return try prelu(node, inputs)
-    case "Sum", "Mean":
-      return nil
     default: return nil
     }
     try need(inputs, 2, node)

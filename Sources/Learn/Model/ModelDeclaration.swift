@@ -1,12 +1,36 @@
 import Runtime
 
-/// A model as its owner declares it: an input shape and layers in order, trained with softmax cross-entropy on the last.
+/// What a model's output is measured by.
+public enum Loss: Int, Sendable, CaseIterable {
+  /// Softmax and cross-entropy on scores [..., classes], with classes as targets.
+  case crossEntropy = 0
+  /// Binary cross-entropy on logits, with numbers between 0 and 1 (or two classes) as targets.
+  case binaryLogits = 1
+  /// The same on shares between 0 and 1; a sigmoid at the model's end is taken into the loss.
+  case binaryShares = 2
+  /// The mean of squared differences.
+  case squared = 3
+}
+
+/// A model as its owner declares it: layers in a row, or the graph of an ONNX file, and the loss that it is trained with.
 public struct ModelDeclaration: Wire, Equatable {
   public static let layerLimit = 64
+  /// Of a graph without its weights.
+  public static let graphLimit = 8 << 20
 
-  /// `[features]`, or `[channels, height, width]`.
+  /// Of one sample: `[features]` or `[channels, height, width]` for layers; for a graph the sizes that its file leaves open.
   public var input: [Int] = []
   public var layers: [Layer] = []
+  /// An ONNX file whose trained weights have no values; empty where there are layers.
+  public var graph: [UInt8] = []
+  public var loss = Loss.crossEntropy
+  /// Of a graph: the tensor that is the prediction; empty for its first output of floats.
+  public var output = ""
+  /// Whether batch normalisation goes by its running statistics even in training.
+  public var normsAreFixed = false
+  public var hasNoDropout = false
+  /// Parameters that stay as they are, by name.
+  public var frozen: [String] = []
 
   public init() {}
   public init(input: [Int], layers: [Layer]) {
@@ -14,8 +38,17 @@ public struct ModelDeclaration: Wire, Equatable {
     self.layers = layers
   }
   public mutating func fields(_ codec: inout Codec) throws(WireError) {
-    try codec(1, repeated: &input, limit: 3)
+    try codec(1, repeated: &input, limit: 8)
     try codec(2, &layers, limit: Self.layerLimit)
+    try codec(3, &graph, limit: Self.graphLimit)
+    var number = loss.rawValue
+    try codec(4, &number)
+    guard let read = Loss(rawValue: number) else { throw .badValue(field: 4, "loss \(number)") }
+    loss = read
+    try codec(5, &output)
+    try codec(6, &normsAreFixed)
+    try codec(7, &hasNoDropout)
+    try codec(8, repeated: &frozen, limit: 10_000)
   }
 }
 

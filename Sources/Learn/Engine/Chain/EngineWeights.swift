@@ -1,6 +1,6 @@
 import CKernels
 
-extension Engine {
+extension ChainEngine {
   /// From the file's layout to the kernels'.
   func load(_ weights: Weights) {
     weights.withValues { values in

@@ -6,7 +6,7 @@ struct Descent {
   var momentum: Float
 }
 
-extension Engine {
+extension ChainEngine {
   /// One step of descent for the batch that went forward; `scoreGradient` is filled.
   func backward(batch: Int, _ descent: Descent) {
     for index in blocks.indices.reversed() where blocks[index].kernel == 0 { denseBackward(index, batch, descent) }

@@ -1,6 +1,6 @@
 import CKernels
 
-extension Engine {
+extension ChainEngine {
   /// Scores of the batch that was loaded.
   func forward(batch: Int) {
     var first = 0

@@ -1,0 +1,37 @@
+import Runtime
+
+/// Looks into training step by step: what comparisons with other engines and measurements need, and no peer does.
+package final class Inspection {
+  package let model: Model
+  private let engine: GraphEngine
+  private let recipe: TrainingRecipe
+  private let seed: Seed
+  private var step = 0
+
+  package init(_ model: Model, _ recipe: TrainingRecipe, seed: Seed) throws(LearnError) {
+    self.model = model
+    self.recipe = recipe
+    self.seed = seed
+    engine = try GraphEngine(model, maxBatch: recipe.batch, trains: true, recipe.optimizer)
+    engine.begin(recipe)
+  }
+  package var plannedBytes: Int { engine.plannedBytes }
+  package func load(_ weights: Weights) { engine.load(weights) }
+  package func weights() -> Weights { engine.store() }
+  package func gradients() -> Weights { engine.storeGradients() }
+  /// Scores of these rows in training mode; running statistics move.
+  package func scores(_ samples: Samples, _ rows: [Int]) throws(LearnError) -> [Float] {
+    engine.load(samples, rows: rows[...])
+    return try engine.scores(batch: rows.count)
+  }
+  /// The mean loss of these rows, and their gradients; nothing moves.
+  package func gradient(_ samples: Samples, _ rows: [Int]) throws(LearnError) -> Double {
+    engine.load(samples, rows: rows[...])
+    return try engine.gradient(batch: rows.count, Pass(step: 1)) / Double(rows.count)
+  }
+  package func step(_ samples: Samples, _ rows: [Int]) throws(LearnError) -> Double {
+    step += 1
+    engine.load(samples, rows: rows[...])
+    return try engine.step(batch: rows.count, recipe, Pass(step: step)) / Double(rows.count)
+  }
+}
