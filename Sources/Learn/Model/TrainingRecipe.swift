@@ -54,7 +54,7 @@ public struct Optimizer: Wire, Equatable {
 }
 
 /// How the learning rate goes over a job's rounds.
-public struct Schedule: Wire, Equatable {
+public struct RateSchedule: Wire, Equatable {
   public enum Kind: Int, Sendable, CaseIterable { case constant = 0, step = 1, cosine = 2, linear = 3 }
   public var kind = Kind.constant
   /// Rounds over which the rate rises from nothing.
@@ -125,7 +125,7 @@ public struct TrainingRecipe: Wire, Equatable {
   public var epochs = 0
   /// Whether samples are shuffled before each epoch, from the seed; else they come in the chunk's order.
   public var shuffle = false
-  public var schedule = Schedule()
+  public var schedule = RateSchedule()
   /// Every how many steps the digest of the weights is kept, so that a dispute can find the first step that differs; 0: never.
   public var trail = 0
 

@@ -114,7 +114,7 @@ extension JobPart {
       recipe.epochs = try train.count("epochs", 1...1_000) ?? 1
       recipe.batch = try train.count("batch", 1...4_096) ?? 32
       recipe.learningRate = try train.number("rate", 1e-9...1_000) ?? 0.05
-      recipe.momentum = try train.number("momentum", 0...0.9999) ?? 0
+      recipe.optimizer.momentum = try train.number("momentum", 0...0.9999) ?? 0
       recipe.shuffle = try train.flag("shuffle") ?? true
       try train.finish()
     }
