@@ -10,6 +10,9 @@ let swift: [SwiftSetting] = [
 /// Kernels are optimised in every configuration: at -O0 they are twenty times slower, and debug runs are runs too.
 let kernels: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-Wall", "-Werror", "-Wno-psabi"])]
 
+/// Pictures are decoded before a job begins, many of them.
+let images: [CSetting] = [.unsafeFlags(["-O2", "-Wall", "-Werror"])]
+
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -28,6 +31,11 @@ let package = Package(
     // C
     .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "COpenBLAS", path: "Sources/COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CPNG", path: "Sources/CPNG", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CJPEG", path: "Sources/CJPEG", providers: [.apt(["libjpeg62-turbo-dev"])]),
+    .target(
+      name: "CImages", dependencies: ["CPNG", "CJPEG"], path: "Sources/CImages", cSettings: images,
+      linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "CKernels", path: "Sources/CKernels", cSettings: kernels),
 
     // time, chance, order; knows nothing of learning or money
@@ -36,7 +44,8 @@ let package = Package(
 
     // numbers
     .target(
-      name: "Learn", dependencies: ["Runtime", "CKernels", "CZlib"], path: "Sources/Learn", swiftSettings: swift),
+      name: "Learn", dependencies: ["Runtime", "CKernels", "CImages", "CZlib"], path: "Sources/Learn",
+      swiftSettings: swift),
 
     // the ports and what fulfils them in memory
     .target(name: "Transport", dependencies: ["Runtime"], path: "Sources/Transport/Core", swiftSettings: swift),

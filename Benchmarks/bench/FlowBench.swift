@@ -61,7 +61,8 @@ struct FlowBench: ParsableCommand {
   private func story(_ workload: Workload, _ rounds: Int) -> Scenario {
     var scenario = Scenario()
     scenario.name = workload.name
-    scenario.job.data = .blobs(samples: 40, features: 4, classes: 2, testShare: 0.5)
+    scenario.job.data = .blobs(samples: 40, features: 4, classes: 2)
+    scenario.job.testShare = 0.5
     scenario.job.chunks = 1
     scenario.job.perRound = 1
     scenario.job.rounds = 1

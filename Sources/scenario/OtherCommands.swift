@@ -29,9 +29,10 @@ struct CheckCommand: ParsableCommand {
     for file in files {
       do {
         let scenario = try Scenario.load(path: file)
-        _ = try RunOptions.parse([]).rehearsal(
+        let rehearsal = try RunOptions.parse([]).rehearsal(
           scenario, folder: URL(fileURLWithPath: file).deletingLastPathComponent().path)
         print("\(file): in order")
+        for note in rehearsal.notes { print("  \(note)") }
       } catch { throw ScenarioCommand.userError(error) }
     }
   }

@@ -18,7 +18,9 @@ struct ScenarioCommand: ParsableCommand {
 
       It ends with 0 where the story held, 1 where it did not, 2 for a mistake in the call or the file.
       """,
-    subcommands: [RunCommand.self, ListCommand.self, CheckCommand.self, ReplayCommand.self, ExplainCommand.self])
+    subcommands: [
+      RunCommand.self, ListCommand.self, CheckCommand.self, SplitCommand.self, ReplayCommand.self, ExplainCommand.self,
+    ])
 
   /// What the person at the keyboard did wrong: one line, exit code 2, nothing written.
   static func userError(_ error: any Error) -> ExitCode {

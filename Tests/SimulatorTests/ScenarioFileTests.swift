@@ -108,7 +108,7 @@ import Testing
     #expect(refusal { $0.job.chunks = 5_000 }.contains("cannot be cut into 5000 chunks"))
     #expect(refusal { $0.job.layers = .listed([.dense(2)]) }.contains("2 outputs for 3 classes"))
     #expect(
-      refusal { $0.job.data = .csv(path: "nothing.csv", label: "y", testShare: 0.2, scaling: .none) }.contains(
+      refusal { $0.job.data = .csv(path: "nothing.csv", label: "y", choice: .classes) }.contains(
         "is not there"))
   }
 

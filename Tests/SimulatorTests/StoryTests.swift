@@ -13,7 +13,7 @@ enum Stories {
     var scenario = Scenario()
     scenario.name = "test"
     scenario.seed = 7
-    scenario.job.data = .blobs(samples: 600, features: 8, classes: 3, testShare: 0.2)
+    scenario.job.data = .blobs(samples: 600, features: 8, classes: 3)
     scenario.job.chunks = 8
     scenario.job.partition = .dirichlet(alpha: 0.5, least: 5)
     scenario.job.recipe = TrainingRecipe(learningRate: 0.1, momentum: 0.5, batch: 16, shuffle: true)
@@ -139,7 +139,7 @@ enum Stories {
           faults: [Fault(.liar(Selector(["laptop-2"]), .noise)), Fault(.liar(Selector(["laptop-4"]), .skip))]
         ) { scenario in
           scenario.seed = UInt64(seed)
-          scenario.job.data = .blobs(samples: 150, features: 4, classes: 3, testShare: 0.2)
+          scenario.job.data = .blobs(samples: 150, features: 4, classes: 3)
           scenario.job.partition = .dirichlet(alpha: 0.5, least: 2)
           // Everybody gets work, so that every lie is told.
           scenario.job.chunks = 10

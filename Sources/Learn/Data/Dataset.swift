@@ -89,14 +89,6 @@ public struct Dataset: Sendable {
     }
   }
 
-  /// What its targets are, for a person to read.
-  var words: String {
-    switch targets {
-    case .classes(_, let per, let classes): "\(per) targets of \(classes) classes for each sample"
-    case .values(_, let per): "\(per) numbers as targets for each sample"
-    }
-  }
-
   /// How its chunks look.
   public var form: SampleForm {
     let (storage, divisor): (SampleForm.Storage, Float) =

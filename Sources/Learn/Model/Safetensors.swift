@@ -23,13 +23,29 @@ enum Safetensors {
 
   struct Tensor: Equatable {
     var name: String
+    var type = ElementType.f32
     var shape: [Int]
     var begin: Int
     var end: Int
   }
 
-  /// The float32 tensors of a file that anybody may have written, in the order of their bytes.
+  /// The types that are read, by the words of the form.
+  static let types: [String: ElementType] = [
+    "F64": .f64, "F32": .f32, "F16": .f16, "BF16": .bf16, "I64": .i64, "I32": .i32, "I16": .i16, "I8": .i8, "U64": .u64,
+    "U32": .u32, "U16": .u16, "U8": .u8, "BOOL": .bool,
+  ]
+
+  /// The float32 tensors of a file that anybody may have written, in the order of their bytes; another type is refused.
   static func read(_ bytes: [UInt8]) throws(LearnError) -> (tensors: [Tensor], dataStart: Int) {
+    let read = try readAny(bytes)
+    if let other = read.tensors.first(where: { $0.type != .f32 }) { throw .weights("'\(other.name)' is not F32") }
+    return read
+  }
+
+  /// The tensors of any type of a file that anybody may have written, in the order of their bytes, which begin at `dataStart`.
+  ///
+  /// - Throws: `LearnError.weights` where the header is damaged, or the tensors do not lie in the file without holes.
+  static func readAny(_ bytes: [UInt8]) throws(LearnError) -> (tensors: [Tensor], dataStart: Int) {
     guard bytes.count >= 8 else {
       throw .weights("a safetensors file has at least 8 bytes, and this has \(bytes.count)")
     }
@@ -47,7 +63,7 @@ enum Safetensors {
     var place = 0
     for tensor in tensors {
       guard tensor.begin == place else { throw .weights("'\(tensor.name)' leaves a hole or overlaps at byte \(place)") }
-      var count = 4
+      var count = tensor.type.width
       for size in tensor.shape {
         let (next, overflow) = count.multipliedReportingOverflow(by: size)
         guard !overflow, next <= 1 << 40 else { throw .weights("'\(tensor.name)' has a shape too large") }
@@ -96,24 +112,29 @@ private struct HeaderReader {
   private mutating func tensor(_ name: String) throws(LearnError) -> Safetensors.Tensor {
     var shape: [Int]?
     var offsets: [Int]?
-    var isFloat = false
+    var type: ElementType?
     try expect("{")
     repeat {
       let key = try string()
       try expect(":")
       switch key {
-      case "dtype": isFloat = try string() == "F32"
-      case "shape": shape = try numbers(limit: 8)
-      case "data_offsets": offsets = try numbers(limit: 2)
-      default: throw .weights("'\(name)' has an unknown field '\(key)'")
+      case "dtype" where type == nil:
+        let word = try string()
+        guard let known = Safetensors.types[word] else {
+          throw .weights("'\(name)' has the type '\(word)', which is not read")
+        }
+        type = known
+      case "shape" where shape == nil: shape = try numbers(limit: 8)
+      case "data_offsets" where offsets == nil: offsets = try numbers(limit: 2)
+      default: throw .weights("'\(name)' has an unknown or repeated field '\(key)'")
       }
     } while try take(",")
     try expect("}")
-    guard isFloat else { throw .weights("'\(name)' is not F32") }
+    guard let type else { throw .weights("'\(name)' has no type") }
     guard let shape, let offsets, offsets.count == 2, offsets[0] <= offsets[1] else {
       throw .weights("'\(name)' has no shape or no offsets")
     }
-    return Safetensors.Tensor(name: name, shape: shape, begin: offsets[0], end: offsets[1])
+    return Safetensors.Tensor(name: name, type: type, shape: shape, begin: offsets[0], end: offsets[1])
   }
 
   private mutating func skipMetadata() throws(LearnError) {

@@ -6,6 +6,8 @@ import Runtime
 /// A story told to its end: from a file to a record.
 public final class Rehearsal {
   public let world: World
+  /// What was done to the data that the scenario does not say, a line each.
+  public let notes: [String]
   private let workers: Int
 
   /// - Parameters:
@@ -26,6 +28,7 @@ public final class Rehearsal {
         file: scenario.file, message: "\(data.train.count) samples cannot be cut into \(scenario.job.chunks) chunks")
     }
     world = try World(scenario, data: data, workers: workers, schedule: schedule)
+    notes = data.notes
     self.workers = workers
   }
 

@@ -25,9 +25,14 @@ public struct Scenario: Sendable, Equatable {
 public struct JobPart: Sendable, Equatable {
   public enum Data: Sendable, Equatable {
     case fashionMNIST(train: Int, test: Int)
-    case csv(path: String, label: String, testShare: Double, scaling: CSV.Scaling)
+    case csv(path: String, label: String, choice: TargetChoice)
     case idx(images: String, labels: String, testImages: String, testLabels: String)
-    case blobs(samples: Int, features: Int, classes: Int, testShare: Double)
+    case blobs(samples: Int, features: Int, classes: Int)
+    case npz(path: String, options: ArrayOptions)
+    case npy(features: String, targets: String, options: ArrayOptions)
+    case safetensors(path: String, options: ArrayOptions)
+    case text(path: String, window: Int, vocabulary: TextFile.Vocabulary)
+    case images(folder: String, colour: ImageFolder.Colour)
   }
   public enum Layers: Sendable, Equatable {
     /// One word: softmax, mlp, cnn.
@@ -35,7 +40,10 @@ public struct JobPart: Sendable, Equatable {
     case listed([Layer])
   }
   public var name = "job"
-  public var data = Data.blobs(samples: 1_000, features: 16, classes: 4, testShare: 0.2)
+  public var data = Data.blobs(samples: 1_000, features: 16, classes: 4)
+  /// Rows that nobody trains on, where the data have none of their own for the test.
+  public var testShare = 0.2
+  public var scaling = Normalisation.Scaling.none
   public var chunks = 10
   public var partition = Partition.iid
   public var layers = Layers.named("softmax")

@@ -96,7 +96,7 @@ extension JobPart {
     name = try reader.text("name") ?? name
     seed = try reader.count("seed", 0...Int.max).map(UInt64.init)
     guard var dataReader = try reader.reader("data") else { throw reader.lacks("data") }
-    data = try Data(&dataReader)
+    try readData(&dataReader)
     if var split = try reader.reader("split") {
       chunks = try split.count("chunks", 1...Job.chunkLimit) ?? chunks
       enum By: String, CaseIterable { case iid, dirichlet }
@@ -211,40 +211,5 @@ extension JobPart {
       try layer.finish()
     }
     return .listed(layers)
-  }
-}
-
-extension JobPart.Data {
-  init(_ reader: inout Reader) throws(ScenarioError) {
-    if let set = try reader.text("set") {
-      guard set == "fashion-mnist" else {
-        throw reader.error(at: "set", "there is no data set '\(set)'; 'fashion-mnist' is one")
-      }
-      self = .fashionMNIST(
-        train: try reader.count("train", 1...60_000) ?? 60_000, test: try reader.count("test", 1...10_000) ?? 10_000)
-    } else if let path = try reader.text("csv") {
-      guard let label = try reader.text("label") else { throw reader.lacks("label", ", the column of classes") }
-      self = .csv(
-        path: path, label: label, testShare: try reader.share("test") ?? 0.2,
-        scaling: try reader.choice("scale", CSV.Scaling.self) ?? .zscore)
-    } else if var idx = try reader.reader("idx") {
-      func path(_ key: String) throws(ScenarioError) -> String {
-        guard let path = try idx.text(key) else { throw idx.lacks(key) }
-        return path
-      }
-      self = .idx(
-        images: try path("images"), labels: try path("labels"), testImages: try path("test-images"),
-        testLabels: try path("test-labels"))
-      try idx.finish()
-    } else if var blobs = try reader.reader("blobs") {
-      self = .blobs(
-        samples: try blobs.count("samples", 10...1_000_000) ?? 1_000,
-        features: try blobs.count("features", 1...4_096) ?? 16,
-        classes: try blobs.count("classes", 2...1_000) ?? 4, testShare: try blobs.share("test") ?? 0.2)
-      try blobs.finish()
-    } else {
-      throw reader.error("job.data names no data: one of set, csv, idx, blobs")
-    }
-    try reader.finish()
   }
 }

@@ -28,6 +28,9 @@ extension Scenario {
     job.audit.newcomerAudits = self.job.newcomerAudits
     job.ownerSealingKey = ownerSealingKey
     do {
+      if let words = data.train.form.words {
+        throw LearnError.training("models learn one class for each sample, and these data have \(words)")
+      }
       let model = try Model(job.model)
       try job.recipe.check()
       try RoundSum.check(clip: job.clip, fractionBits: job.fractionBits, totalSamples: data.train.count)

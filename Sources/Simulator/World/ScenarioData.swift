@@ -1,5 +1,4 @@
 import Actors
-import Foundation
 import Learn
 import Runtime
 
@@ -9,51 +8,35 @@ public struct ScenarioData: Sendable {
   public let test: Samples
   public let input: [Int]
   public let start: [UInt8]?
+  /// Found on the samples that are trained on, and applied to those of the test as well.
+  public let normalisation: Normalisation?
+  /// What was done that the scenario does not say, a line each.
+  public let notes: [String]
 
   /// - Parameters:
   ///   - folder: where relative paths begin: the scenario's own.
   ///   - fashionFolder: where Fashion-MNIST lies.
   public init(_ scenario: Scenario, folder: String, fashionFolder: String) throws {
     let part = scenario.job
-    func read(_ path: String) throws -> [UInt8] {
-      let full = path.hasPrefix("/") ? path : folder + "/" + path
-      guard let data = FileManager.default.contents(atPath: full) else {
-        throw ScenarioError(file: scenario.file, message: "\(full) is not there or cannot be read")
-      }
-      return [UInt8](data)
-    }
-    let all: Dataset
-    var held: Dataset?
-    switch part.data {
-    case .fashionMNIST(let trainCount, let testCount):
-      all = try IDX.fashionMNIST(train: true, folder: fashionFolder).prefix(trainCount)
-      held = try IDX.fashionMNIST(train: false, folder: fashionFolder).prefix(testCount)
-    case .idx(let images, let labels, let testImages, let testLabels):
-      all = try IDX.dataset(images: read(images), labels: read(labels), named: images)
-      held = try IDX.dataset(images: read(testImages), labels: read(testLabels), named: testImages)
-    case .csv(let path, let label, _, let scaling):
-      all = try CSV.dataset(read(path), label: label, scaling: scaling, named: path)
-    case .blobs(let samples, let features, let classes, _):
-      all = try Blobs.dataset(
-        samples: samples, features: features, classes: classes,
-        seed: Seed(scenario.jobSeed ?? scenario.seed).child("blobs"))
-    }
-    if let held {
-      train = all
-      test = try held.chunk(rows: 0..<held.count)
+    let files = try ScenarioFiles(scenario, folder: folder, fashionFolder: fashionFolder)
+    notes = files.notes
+    let seed = Seed(scenario.jobSeed ?? scenario.seed)
+    if let held = files.held {
+      let found = try Self.normalisation(part.scaling, files) { _ in true }
+      normalisation = found
+      train = try found?.applied(to: files.all) ?? files.all
+      let normal = try found?.applied(to: held) ?? held
+      test = try normal.chunk(rows: 0..<held.count)
     } else {
       // Rows that nobody trains on are drawn from the job's seed.
-      let share =
-        switch part.data {
-        case .csv(_, _, let share, _), .blobs(_, _, _, let share): share
-        case .fashionMNIST, .idx: 0.2
-        }
-      var order = Array(0..<all.count)
-      var stream = Seed(scenario.jobSeed ?? scenario.seed).stream("test split")
-      stream.shuffle(&order)
-      let count = max(1, min(all.count - 1, Int(Double(all.count) * share)))
-      test = try all.chunk(rows: order.prefix(count))
-      train = try all.choosing(order.dropFirst(count))
+      let (order, count) = try Split.draw(count: files.all.count, testShare: part.testShare, seed: seed)
+      var isTrained = [Bool](repeating: true, count: files.all.count)
+      for row in order.prefix(count) { isTrained[Int(row)] = false }
+      let found = try Self.normalisation(part.scaling, files) { isTrained[$0] }
+      normalisation = found
+      let all = try found?.applied(to: files.all) ?? files.all
+      test = try all.chunk(rows: order.prefix(count).map(Int.init))
+      train = try all.choosing(order.dropFirst(count).map(Int.init))
     }
     guard test.features == train.featureCount else {
       throw ScenarioError(
@@ -65,20 +48,26 @@ public struct ScenarioData: Sendable {
         file: scenario.file,
         message: "\(part.chunks) chunks of at least \(least) samples need more than the \(train.count) there are")
     }
-    let side = Int(Double(train.featureCount).squareRoot().rounded())
-    let isImage: Bool
-    switch part.data {
-    case .fashionMNIST, .idx: isImage = side * side == train.featureCount
-    case .csv, .blobs: isImage = false
-    }
     var needsImage = part.layers == .named("cnn")
     if case .listed(let layers) = part.layers, layers.first?.kind == .convolution { needsImage = true }
-    if needsImage && !isImage {
+    if needsImage && train.shape.count < 2 {
       throw ScenarioError(
         file: scenario.file, message: "the model begins with a convolution, and the data are not images")
     }
-    input = needsImage ? [1, side, side] : [train.featureCount]
-    start = try part.resume.map { try read($0.checkpoint) }
+    // A picture without channels has one.
+    let picture = train.shape.count == 2 ? [1] + train.shape : train.shape
+    input = needsImage ? picture : [train.featureCount]
+    start = try part.resume.map { resume in
+      let path = resume.checkpoint
+      return try FileReader.all(path: path.hasPrefix("/") ? path : folder + "/" + path, limit: 1 << 31)
+    }
+  }
+
+  private static func normalisation(
+    _ scaling: Normalisation.Scaling, _ files: ScenarioFiles, _ isTrained: (Int) -> Bool
+  ) throws(LearnError) -> Normalisation? {
+    guard let groups = try scaling.groups(shape: files.all.shape) else { return nil }
+    return try Normalisation(fitting: files.all, groups: groups, leaving: files.leaving, rows: isTrained)
   }
 
   public var classes: Int { max(train.classes, test.classes) }
@@ -104,7 +93,7 @@ public struct ScenarioData: Sendable {
   /// The chunks of a job, by the partition that the scenario asks for, from the job's seed.
   public func chunks(_ partition: Partition, _ job: Job) throws(LearnError) -> [Samples] {
     var chunks: [Samples] = []
-    for rows in try partition.rows(train, chunks: job.chunkCount, seed: Seed(job.seed).child("partition")) {
+    for rows in try partition.rows(train, chunks: job.chunkCount, seed: Split.partitionSeed(Seed(job.seed))) {
       chunks.append(try train.chunk(rows: rows))
     }
     return chunks

@@ -35,6 +35,14 @@ public struct SampleForm: Equatable, Sendable {
   /// Bytes are divided by it in float32, rounded once; 1 for floats.
   public var divisor: Float
 
+  /// What the targets are, for a person to read; nil for one class for each sample.
+  public var words: String? {
+    switch targetKind {
+    case .classes: targets == 1 ? nil : "\(targets) classes for each sample"
+    case .values: targets == 1 ? "a number for each sample" : "\(targets) numbers for each sample"
+    }
+  }
+
   /// Bytes of one sample's features.
   public var rowBytes: Int { features * storage.width }
   /// Bytes of one sample's targets.

@@ -9,39 +9,69 @@ public enum Partition: Equatable, Sendable {
   /// Whatever is below `least` is filled up from the largest chunks, so that it always ends.
   case dirichlet(alpha: Double, least: Int)
 
+  /// The rows of each chunk.
+  ///
+  /// - Throws: `LearnError.data` for more chunks than samples, numbers that cannot be, or a Dirichlet split of samples that do
+  ///   not have one class each.
   public func rows(_ dataset: Dataset, chunks: Int, seed: Seed) throws(LearnError) -> [[Int]] {
-    guard chunks >= 1, chunks <= dataset.count else {
-      throw .data("\(dataset.count) samples cannot be cut into \(chunks) chunks")
+    let cut = try cut(count: dataset.count, chunks: chunks, seed: seed, words: dataset.form.words) {
+      (dataset.labels.map { UInt16($0) }, dataset.classes)
+    }
+    return (0..<chunks).map { cut.order[cut.starts[$0]..<cut.starts[$0 + 1]].map(Int.init) }
+  }
+
+  /// The rows of all chunks, one chunk after the other, and where each chunk begins and the last one ends.
+  struct Cut {
+    var order: [UInt32]
+    var starts: [Int]
+  }
+
+  /// - Parameters:
+  ///   - words: nil where each sample has one class, else what its targets are.
+  ///   - labels: the class of each row, and how many classes there are; asked for only where they have a say.
+  func cut(
+    count: Int, chunks: Int, seed: Seed, words: String?,
+    labels: () throws(LearnError) -> (labels: [UInt16], classes: Int)
+  ) throws(LearnError) -> Cut {
+    guard chunks >= 1, chunks <= count, count <= Int(UInt32.max) else {
+      throw .data("\(count) samples cannot be cut into \(chunks) chunks")
     }
     switch self {
     case .iid:
-      var order = Array(0..<dataset.count)
+      var order = Array(0..<UInt32(count))
       var stream = seed.stream("iid")
       stream.shuffle(&order)
-      return (0..<chunks).map { Array(order[(dataset.count * $0 / chunks)..<(dataset.count * ($0 + 1) / chunks)]) }
+      return Cut(order: order, starts: (0...chunks).map { count * $0 / chunks })
     case .dirichlet(let alpha, let least):
       guard alpha > 0, alpha <= 1_000_000 else {
         throw .data("a Dirichlet distribution needs an alpha above 0, not \(alpha)")
       }
-      guard case .classes(_, per: 1, _) = dataset.targets else {
+      if let words {
         throw .data(
-          "a Dirichlet split shares out classes and needs one for each sample; these data have \(dataset.words); split "
-            + "them by iid")
+          "a Dirichlet split shares out classes and needs one for each sample; these data have \(words): split them by iid"
+        )
       }
-      guard least >= 1, least * chunks <= dataset.count else {
-        throw .data("\(chunks) chunks of at least \(least) samples need more than \(dataset.count)")
+      guard least >= 1, least <= count / chunks else {
+        throw .data("\(chunks) chunks of at least \(least) samples need more than \(count)")
       }
-      return dirichlet(dataset, chunks, alpha, least, seed)
+      let (classOfRow, classes) = try labels()
+      let parts = dirichlet(classOfRow, classes, chunks, alpha, least, seed)
+      var starts = [0]
+      for part in parts { starts.append(starts[starts.count - 1] + part.count) }
+      return Cut(order: Array(parts.joined()), starts: starts)
     }
   }
 
-  private func dirichlet(_ dataset: Dataset, _ chunks: Int, _ alpha: Double, _ least: Int, _ seed: Seed) -> [[Int]] {
-    var rowsOfClass: [[Int]] = Array(repeating: [], count: dataset.classes)
-    for (row, label) in dataset.labels.enumerated() { rowsOfClass[label].append(row) }
-    var parts: [[Int]] = Array(repeating: [], count: chunks)
-    for label in 0..<dataset.classes {
+  private func dirichlet(
+    _ labels: [UInt16], _ classes: Int, _ chunks: Int, _ alpha: Double, _ least: Int, _ seed: Seed
+  ) -> [[UInt32]] {
+    var rowsOfClass: [[UInt32]] = Array(repeating: [], count: classes)
+    for (row, label) in labels.enumerated() { rowsOfClass[Int(label)].append(UInt32(row)) }
+    var parts: [[UInt32]] = Array(repeating: [], count: chunks)
+    for label in 0..<classes {
       var stream = seed.child("dirichlet", label).stream
-      var rows = rowsOfClass[label]
+      var rows: [UInt32] = []
+      swap(&rows, &rowsOfClass[label])
       stream.shuffle(&rows)
       let weights = (0..<chunks).map { _ in Gamma.draw(alpha, &stream) }
       let total = weights.reduce(0, +)
@@ -64,7 +94,7 @@ public enum Partition: Equatable, Sendable {
   }
 
   /// Moves rows from the largest chunk (the first of several) to those that have too few.
-  private func level(_ parts: inout [[Int]], least: Int) {
+  private func level(_ parts: inout [[UInt32]], least: Int) {
     for chunk in parts.indices {
       while parts[chunk].count < least {
         guard let largest = parts.indices.max(by: { parts[$0].count < parts[$1].count }),

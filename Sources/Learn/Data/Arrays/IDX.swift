@@ -9,7 +9,18 @@ public enum IDX {
   static func read(_ file: [UInt8], named name: String) throws(LearnError) -> (shape: [Int], values: ArraySlice<UInt8>)
   {
     let bytes = file.starts(with: [0x1F, 0x8B]) ? try Inflate.gunzip(file, limit: sizeLimit) : file
-    guard bytes.count >= 4, bytes[0] == 0, bytes[1] == 0 else { throw .data("\(name) is not an IDX file") }
+    let (shape, start) = try header(bytes, length: bytes.count, named: name)
+    return (shape, bytes[start...])
+  }
+
+  /// The shape that a file tells in its first bytes, and where its values begin.
+  ///
+  /// - Parameter length: of the whole file, which must be what the shape says.
+  static func header(_ bytes: [UInt8], length: Int, named name: String) throws(LearnError) -> (shape: [Int], start: Int)
+  {
+    guard bytes.count >= 4, bytes[0] == 0, bytes[1] == 0 else {
+      throw .data("\(name) is not an IDX file" + (bytes.starts(with: [0x1F, 0x8B]) ? "; unpack it with gunzip" : ""))
+    }
     guard bytes[2] == 0x08 else { throw .data("\(name) holds values of type \(bytes[2]); unsigned bytes (8) are read") }
     let rank = Int(bytes[3])
     guard rank >= 1, rank <= 4, bytes.count >= 4 + 4 * rank else {
@@ -21,15 +32,15 @@ public enum IDX {
       let at = 4 + 4 * axis
       let size = Int(bytes[at]) << 24 | Int(bytes[at + 1]) << 16 | Int(bytes[at + 2]) << 8 | Int(bytes[at + 3])
       let (product, overflow) = count.multipliedReportingOverflow(by: size)
-      guard !overflow, product <= sizeLimit else { throw .data("\(name) claims a shape too large") }
+      guard !overflow else { throw .data("\(name) claims a shape too large") }
       count = product
       shape.append(size)
     }
     let start = 4 + 4 * rank
-    guard bytes.count - start == count else {
-      throw .data("\(name) has \(bytes.count - start) values where its header says \(count)")
+    guard length - start == count else {
+      throw .data("\(name) has \(length - start) values where its header says \(count)")
     }
-    return (shape, bytes[start...])
+    return (shape, start)
   }
 
   /// Images and labels of the same count. Pixels are divided by 255 when they are used.
