@@ -563,7 +563,7 @@ def keras_mlp():
     import keras
 
     keras.utils.set_random_seed(3)
-    return keras.Sequential([keras.Input((20,)), keras.layers.Dense(16, activation="relu"), keras.layers.Dense(4)])
+    return keras.Sequential([keras.Input((20,)), keras.layers.Dense(16, activation="relu", bias_initializer="normal"), keras.layers.Dense(4, bias_initializer="normal")])
 
 
 @model("keras-cnn", 1, "softmax_cross_entropy", images(1, 12, 4, last=True), "K", write=write_keras)
@@ -573,8 +573,8 @@ def keras_cnn():
     keras.utils.set_random_seed(4)
     layers = keras.layers
     return keras.Sequential([
-        keras.Input((12, 12, 1)), layers.Conv2D(8, 3, activation="relu", padding="same"), layers.MaxPooling2D(2),
-        layers.Conv2D(12, 3, activation="relu"), layers.Flatten(), layers.Dense(4),
+        keras.Input((12, 12, 1)), layers.Conv2D(8, 3, activation="relu", padding="same", bias_initializer="normal"), layers.MaxPooling2D(2),
+        layers.Conv2D(12, 3, activation="relu", bias_initializer="normal"), layers.Flatten(), layers.Dense(4, bias_initializer="normal"),
     ])
 
 
