@@ -178,10 +178,9 @@ def pairs_of(file, entry):
                     break
         if len(found) == 1 and found[0][0] not in merged:
             pairs[name] = found[0]
-    # An initializer that stands for several parameters tells nothing of any one of them.
-    shared = [pair[0] for pair in pairs.values()]
-    alias = {name for name, p in module.named_parameters(remove_duplicate=False)} - {name for name, p in module.named_parameters()}
-    return {name: pair for name, pair in pairs.items() if name in alias or shared.count(pair[0]) == 1 or pair[0] == name}
+    # An initializer that may stand for several parameters tells nothing of any one of them.
+    lost = [ours[name] for name in first_name(entry) if name not in pairs and first_name(entry)[name] not in pairs]
+    return {name: pair for name, pair in pairs.items() if not any(numpy.array_equal(ours[name], value) for value in lost)}
 
 
 def first_name(entry):

@@ -178,8 +178,13 @@ def mlp():
 def mlp_activations():
     return nn.Sequential(
         nn.Linear(40, 32), nn.Tanh(), nn.Linear(32, 32), nn.Sigmoid(), nn.Linear(32, 32), nn.LeakyReLU(0.1), nn.Linear(32, 32), nn.ELU(),
-        nn.Linear(32, 24), nn.SiLU(), nn.Linear(24, 24), nn.Softplus(), nn.Linear(24, 6),
+        nn.Linear(32, 24), nn.SiLU(), nn.Linear(24, 6),
     )
+
+
+@model("rare-activations", 1, "softmax_cross_entropy", features(40, 6))
+def rare_activations():
+    return nn.Sequential(nn.Linear(40, 32), nn.Softplus(), nn.Linear(32, 32), nn.SELU(), nn.Linear(32, 32), nn.Hardtanh(), nn.Linear(32, 6))
 
 
 class ByHand(nn.Module):
@@ -562,6 +567,7 @@ def write_keras(entry, module, path, exporter):
 def keras_mlp():
     import keras
 
+    keras.utils.clear_session()  # or names would count on
     keras.utils.set_random_seed(3)
     return keras.Sequential([keras.Input((20,)), keras.layers.Dense(16, activation="relu", bias_initializer="normal"), keras.layers.Dense(4, bias_initializer="normal")])
 
@@ -570,6 +576,7 @@ def keras_mlp():
 def keras_cnn():
     import keras
 
+    keras.utils.clear_session()  # or names would count on
     keras.utils.set_random_seed(4)
     layers = keras.layers
     return keras.Sequential([
