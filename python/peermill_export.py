@@ -279,7 +279,7 @@ def check(path):
         folded = [
             node for node in graph.nodes
             if node.op in ("Relu", "Clip", "HardSwish")
-            and node.inputs[0] in makers and makers[node.inputs[0]].op == "Conv" and len(makers[node.inputs[0]].inputs) > 2
+            and node.inputs[0] in makers and folded_conv(makers[node.inputs[0]])
         ]
         if folded:
             said.append(
