@@ -15,7 +15,7 @@ steps. Exit code 0 with warnings on stderr, or 2 with one line for what is refus
 
 An error is of one kind each:
 logits     largest difference over the largest |logit|                                                1e-5, 5e-5 where sensitive
-loss       largest difference over the loss                                                           1e-6 first, 2e-5 later
+loss       largest difference over the loss; first batch, then all          2e-6 (5e-6 where sensitive), then 2e-5 (1e-4 with Adam)
 gradient   length of the difference over the length of the gradient, or a floor                       1e-5, 5e-5 where sensitive
 weights    largest difference over the tensor's largest |weight|                                      2e-5, 5e-4 with Adam
 buffers    as weights; running statistics                                                             2e-5, 5e-4 with Adam
@@ -25,9 +25,15 @@ Sensitive are models with batch norms, instance norms or recurrence: they amplif
 
 Floors. A bias before a batch norm and the bias of attention's keys have a true gradient of 0; what is computed is rounding.
 So a gradient's length counts as at least 1e-2 of that of all gradients together. A fresh bias is 0, so a tensor's largest
-weight counts as at least the step that SGD may take, rate · steps · its largest gradient, or Adam, rate · steps.
+weight counts as at least the way that SGD may go, rate · steps · its largest gradient (or 1e-3 of the largest of any), or
+Adam, rate · steps. A running mean counts as at least the largest running deviation beside it.
 Adam divides a gradient by its own size, so rounding moves a weight without gradient by a full rate. Where PyTorch in float64
-saw a gradient below 1e-4 of the tensor's largest (or below 1e-6 of the largest of all) in any step, the weight is let go by 2 · rate · steps.
+saw a gradient below 1e-3 of the tensor's largest (or below 1e-6 of the largest of any) in some step, the weight is let go by
+2 · rate · steps; and so are running means where a parameter has no gradient at all, and one weight in 500 of sensitive models.
+
+A ReLU or a pool whose input lies within rounding of a tie goes the other way in another engine, and its gradient jumps. Rates
+of convolutional nets are small so that one such jump stays within bounds. PyTorch's own float32 lies within a third of every
+tolerance of its float64 on these models, with and without oneDNN; within a half for the residual net under Adam.
 """
 
 import argparse
@@ -77,8 +83,8 @@ def recipes_of(entry, exporter):
     out = {}
     for name, recipe in chosen.items():
         recipe = {"loss": entry.loss, "batch": entry.batch, **recipe}
-        if recipe["optimizer"] == "sgd":
-            recipe["rate"] = entry.rate
+        # Momentum adds steps up; what they add up to is the same. Adam's steps are as large as its rate.
+        recipe["rate"] = entry.rate * (1 - recipe["momentum"] if recipe["optimizer"] == "sgd" else 0.02)
         if exporter[0] in LOSSY and folds(entry):
             recipe["norms"] = "eval"
         if exporter == "S":
@@ -134,7 +140,7 @@ class Answers:
             for name, p in parameters.items():
                 here = p.grad.abs()
                 self.steepest[name] = max(self.steepest[name], here.max().item())
-                self.unsure[name] |= here < max(1e-4 * here.max().item(), 1e-6 * largest)
+                self.unsure[name] |= here < max(1e-3 * here.max().item(), 1e-6 * largest)
             self.losses.append(loss.item())
             if recipe["clip_norm"]:
                 torch.nn.utils.clip_grad_norm_(parameters.values(), recipe["clip_norm"])
@@ -251,7 +257,9 @@ def compare(entry, exporter, recipe, pairs, got, single, double):
     trained = set()
     for name, pair in pairs.items():
         key = names.get(name)
-        if key is None or f"gradient.{key}" not in want or (exporter[0] == "C" and name != key):
+        if key is None or f"gradient.{key}" not in want:
+            continue
+        if lossy and list(names.values()).count(key) > 1:  # these exporters cut ties
             continue
         trained.add(pair[0])
         true = shown(name, pair, double.tensors[f"gradient.{key}"])
@@ -274,6 +282,9 @@ def compare(entry, exporter, recipe, pairs, got, single, double):
 
     adam = recipe["optimizer"] != "sgd"
     limit = 5e-4 if adam else 2e-5
+    adrift = 2 * recipe["rate"] * recipe["steps"]
+    steepest = max(double.steepest.values())
+    no_gradient = adam and any(gradient <= 1e-6 * steepest for gradient in double.steepest.values())
     for name, pair in pairs.items():
         key = names.get(name, name)
         for sort in ("weight", "buffer"):
@@ -286,10 +297,17 @@ def compare(entry, exporter, recipe, pairs, got, single, double):
                 continue
             apart, size = numpy.abs(mine.astype("f8") - true), numpy.abs(true).max()
             if sort == "weight":
-                size = max(size, recipe["rate"] * recipe["steps"] * (1 if adam else double.steepest[key]))
+                size = max(size, recipe["rate"] * recipe["steps"] * (1 if adam else max(double.steepest[key], 1e-3 * steepest)))
                 if adam:
                     unsure = shown(name, pair, double.unsure[key].numpy())
-                    apart = numpy.where(unsure & (apart <= 2 * recipe["rate"] * recipe["steps"]), 0, apart)
+                    apart = numpy.where(unsure & (apart <= adrift), 0, apart)
+                    few = apart.size // 500 if entry.sensitive else 0
+                    if few and apart.max() <= adrift:
+                        apart = numpy.sort(apart, axis=None)[:-few]
+            elif key.endswith("running_mean"):
+                size = max(size, numpy.sqrt(want[f"buffer.{key[:-4]}var"].max()))
+                if no_gradient:
+                    apart = numpy.where(apart <= adrift, 0, apart)
             if size:
                 result.note("weights" if sort == "weight" else "buffers", apart.max() / size, limit, f"of {pair[0]}")
     return result

@@ -107,6 +107,15 @@ def measure(name, prediction, target):
     return functional.binary_cross_entropy_with_logits(prediction, target)
 
 
+def uneven(module):
+    """The module with norms that have learned something: no scale is 1 and no bias is 0, so that none can be taken for another."""
+    for part in module.modules():
+        if isinstance(part, (nn.modules.batchnorm._NormBase, nn.GroupNorm)) and part.weight is not None:
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.uniform_(part.bias, -0.5, 0.5)
+    return module
+
+
 # --- Rows ------------------------------------------------------------------------------------------------------------
 
 
@@ -207,7 +216,7 @@ def by_hand():
     return ByHand()
 
 
-@model("cnn", 1, "softmax_cross_entropy", images(1, 28, 10), "A B", batch=10, extras=("momentum",))
+@model("cnn", 1, "softmax_cross_entropy", images(1, 28, 10), "A B", batch=10, extras=("momentum",), rate=0.01)
 def cnn():
     return nn.Sequential(
         nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
@@ -238,7 +247,7 @@ class OddCNN(nn.Module):
         return self.out(torch.flatten(x, 1))
 
 
-@model("cnn-odd", 1, "softmax_cross_entropy", images(2, 22, 4), "A B A13")
+@model("cnn-odd", 1, "softmax_cross_entropy", images(2, 22, 4), "A B A13", rate=0.02)
 def cnn_odd():
     return OddCNN()
 
@@ -289,9 +298,9 @@ class ResNet(nn.Module):
         return self.fc(torch.flatten(self.pool(self.stages(self.stem(x))), 1))
 
 
-@model("resnet", 2, "softmax_cross_entropy", images(3, 32, 10), "A B C D", extras=("momentum", "frozen-norms"), sensitive=True)
+@model("resnet", 2, "softmax_cross_entropy", images(3, 32, 10), "A B C D", extras=("momentum", "frozen-norms"), sensitive=True, rate=0.01)
 def resnet():
-    return ResNet()
+    return uneven(ResNet())
 
 
 class SqueezeExcite(nn.Module):
@@ -310,13 +319,13 @@ def inverted(inner, outer, stride, activation, squeeze):
     return nn.Sequential(*parts, *([SqueezeExcite(wide)] if squeeze else []), nn.Conv2d(wide, outer, 1, bias=False), nn.BatchNorm2d(outer))
 
 
-@model("mobilenet", 2, "softmax_cross_entropy", images(3, 32, 10), "A B A13", sensitive=True)
+@model("mobilenet", 2, "softmax_cross_entropy", images(3, 32, 10), "A B A13", sensitive=True, rate=0.01)
 def mobilenet():
-    return nn.Sequential(
+    return uneven(nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.Hardswish(),
         inverted(8, 12, 2, nn.ReLU6, False), inverted(12, 16, 2, nn.Hardswish, True),
         nn.Conv2d(16, 32, 1, groups=4), nn.BatchNorm2d(32), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
-    )
+    ))
 
 
 class Mixed(nn.Module):
@@ -347,7 +356,7 @@ class Mixed(nn.Module):
 
 @model("mixed-norms", 2, "softmax_cross_entropy", images(3, 16, 5), "A B", sensitive=True)
 def mixed_norms():
-    return Mixed()
+    return uneven(Mixed())
 
 
 @model("dropout-zero", 2, "softmax_cross_entropy", features(30, 5), "A B", sensitive=True)
