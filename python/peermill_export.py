@@ -15,8 +15,13 @@ Needs torch alone. The dynamo exporter also needs the packages onnx and onnxscri
 """
 
 import argparse
+import contextlib
+import importlib
 import importlib.util
+import io
+import logging
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -417,6 +422,10 @@ def export(model, example_inputs, path, *, batch_axis=True, opset=18, exporter="
             orders.insert(0, with_dynamo)
         else:
             say("the packages onnx and onnxscript are not here, so the older exporter is used. It serves most models.")
+    if batch_axis and not follows_batch(model, inputs):
+        fixed = ["the module takes no other batch than the example's. Use x.shape[0] or -1 in forward() instead of a number."]
+    else:
+        fixed = []
     best, failure = None, None
     for order in orders:
         with tempfile.TemporaryDirectory() as folder, kept_as_it_was(model):
@@ -437,7 +446,7 @@ def export(model, example_inputs, path, *, batch_axis=True, opset=18, exporter="
         with tempfile.NamedTemporaryFile(suffix=".onnx", delete=False) as written:
             written.write(data)
         try:
-            lost = compared(written.name, model, batch_axis)
+            lost = fixed + compared(written.name, model, batch_axis)
         finally:
             os.unlink(written.name)
         if best is None or len(lost) < len(best[1]):
@@ -457,8 +466,58 @@ def export(model, example_inputs, path, *, batch_axis=True, opset=18, exporter="
 
 
 def first_line(error):
-    """What an error says, cut to a line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    """What an error says, cut to a line and without colours."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"\x1b\[[0-9;]*m", "", line).split(" This is step")[0][:160]
+
+
+def follows_batch(model, inputs):
+    """Whether the module takes another batch than the example's, and gives as many rows."""
+    import torch
+
+    rows = 2 * inputs[0].shape[0] + 1
+    longer = [torch.cat([x] * 3)[:rows] for x in inputs]
+    with kept_as_it_was(model), torch.no_grad():
+        model.eval()
+        try:
+            output = model(*longer)
+        except Exception:  # whatever forward() raises
+            return False
+    first = output[0] if isinstance(output, (tuple, list)) else output
+    return not isinstance(first, torch.Tensor) or first.ndim == 0 or first.shape[0] == rows
+
+
+@contextlib.contextmanager
+def quietly():
+    """Without the warnings and logs of the exporters, which are of no use to the user."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def without_onnx():
+    """Lets the older exporter do without the package onnx, which it uses for functions written in onnxscript alone."""
+    place = None
+    if importlib.util.find_spec("onnx") is None:
+        for name in ("torch.onnx._internal.torchscript_exporter.onnx_proto_utils", "torch.onnx._internal.onnx_proto_utils"):
+            with contextlib.suppress(ImportError):
+                place = importlib.import_module(name)
+                break
+    kept = getattr(place, "_add_onnxscript_fn", None)
+    if kept is None:
+        yield
+        return
+    place._add_onnxscript_fn = lambda model_bytes, custom_opsets: model_bytes
+    try:
+        yield
+    finally:
+        place._add_onnxscript_fn = kept
 
 
 class kept_as_it_was:
@@ -491,8 +550,7 @@ def with_torchscript(model, inputs, file, names, results, batch_axis, opset):
 
     modes = {module.training for module in model.modules()}
     mode = torch.onnx.TrainingMode.TRAINING if modes == {True} else torch.onnx.TrainingMode.PRESERVE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quietly(), without_onnx():
         torch.onnx.export(
             model, inputs, file, dynamo=False, opset_version=opset, training=mode, do_constant_folding=False,
             input_names=names, output_names=results,
@@ -502,14 +560,10 @@ def with_torchscript(model, inputs, file, names, results, batch_axis, opset):
 
 def with_dynamo(model, inputs, file, names, results, batch_axis, opset):
     """Recipe B: the dynamo exporter, not optimised, all in one file."""
-    import logging
-
     import torch
 
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     batch = torch.export.Dim("batch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quietly():
         torch.onnx.export(
             model, inputs, file, dynamo=True, optimize=False, external_data=False, opset_version=opset,
             input_names=names, output_names=results, verbose=False,
