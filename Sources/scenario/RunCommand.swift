@@ -35,6 +35,7 @@ struct RunCommand: ParsableCommand {
       rehearsal = try options.rehearsal(scenario, folder: folder)
       if !keepNothing { try RunFolder.prepare(under: runs) }
     } catch { throw ScenarioCommand.userError(error) }
+    for note in rehearsal.notes { FileHandle.standardError.write(Data((note + "\n").utf8)) }
     Interruption.watch()
     rehearsal.world.interruption = { Interruption.isAsked }
     let began = ContinuousClock.now
@@ -62,7 +63,8 @@ struct RunCommand: ParsableCommand {
   {
     let text = FileManager.default.contents(atPath: file).map { String(decoding: $0, as: UTF8.self) } ?? ""
     return try RunFolder.write(
-      record, journals: rehearsal.journals, weights: rehearsal.deliveredWeights, scenario: text,
+      record, journals: rehearsal.journals, weights: rehearsal.deliveredWeights, model: try rehearsal.deliveredModel(),
+      normalisation: rehearsal.normalisation, scenario: text,
       origin: .init(
         file: file, folder: folder, seed: scenario.seed, jobSeed: scenario.jobSeed, schedule: options.schedule,
         digest: record.digest), under: runs)

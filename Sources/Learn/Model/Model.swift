@@ -62,7 +62,15 @@ public final class Model: Sendable {
   /// - Parameter instructionSet: `avx512`, `avx2` or `plain` for one set of kernels; nil for the best there is. All give the
   ///   same bits.
   /// - Throws: `LearnError.model` or `.onnx`, naming the first layer or node that does not fit.
-  public init(_ declaration: ModelDeclaration, instructionSet: String? = nil) throws(LearnError) {
+  public convenience init(_ declaration: ModelDeclaration, instructionSet: String? = nil) throws(LearnError) {
+    guard declaration.graph.count <= ModelDeclaration.graphLimit else {
+      throw .model("its graph has \(declaration.graph.count) bytes; at most \(ModelDeclaration.graphLimit)")
+    }
+    try self.init(unbounded: declaration, instructionSet: instructionSet)
+  }
+
+  /// The same for an owner's own file, whose graph still holds its weights.
+  public init(unbounded declaration: ModelDeclaration, instructionSet: String? = nil) throws(LearnError) {
     self.declaration = declaration
     source = try GraphSource(declaration)
     let built = try source.graph(batch: Self.referenceBatch, isTraining: true)
@@ -158,5 +166,42 @@ public final class Model: Sendable {
     let back = IdleEngine(batch: batch, trains: trains, optimizer: optimizer, engine: engine)
     defer { idle.withLock { $0.append(back) } }
     return try body(engine)
+  }
+}
+
+extension Model {
+  /// Weights by the names of their tensors, each in the order of its shape.
+  public func named(_ weights: Weights) -> [String: [Float]] {
+    var named: [String: [Float]] = [:]
+    weights.withValues { values in
+      for parameter in parameters {
+        named[parameter.name] = Array(values[parameter.offset..<(parameter.offset + parameter.count)])
+      }
+    }
+    return named
+  }
+
+  /// Scores of samples as the model gives them when it is used: running statistics, no dropout.
+  ///
+  /// - Returns: for every row `output`'s elements, in the order of its shape.
+  public func scores(_ weights: Weights, on samples: Samples, rows: Range<Int>) throws(LearnError) -> [Float] {
+    guard samples.features == features else {
+      throw .training("samples of \(samples.features) features for a model of \(features)")
+    }
+    guard !rows.isEmpty, rows.lowerBound >= 0, rows.upperBound <= samples.count else {
+      throw .data("rows \(rows) of \(samples.count) samples")
+    }
+    let engine = try GraphEngine(
+      self, maxBatch: min(Self.evaluationBatch, rows.count), trains: false, Optimizer())
+    engine.load(weights)
+    var scores: [Float] = []
+    var start = rows.lowerBound
+    while start < rows.upperBound {
+      let end = min(rows.upperBound, start + Self.evaluationBatch)
+      engine.load(samples, rows: Array(start..<end)[...])
+      scores += try engine.scores(batch: end - start)
+      start = end
+    }
+    return scores
   }
 }

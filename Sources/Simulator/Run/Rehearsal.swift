@@ -29,6 +29,8 @@ public final class Rehearsal {
     }
     world = try World(scenario, data: data, workers: workers, schedule: schedule)
     notes = data.notes
+    file = data.file
+    normalisation = data.normalisation
     self.workers = workers
   }
 
@@ -53,6 +55,14 @@ public final class Rehearsal {
 
   /// What the owner got: a safetensors file.
   public var deliveredWeights: [UInt8]? { world.ownerRole?.weights }
+  /// The file that the model came from, with the weights that were delivered; nil where there is none of either.
+  public func deliveredModel() throws -> [UInt8]? {
+    guard let file, let weights = deliveredWeights else { return nil }
+    let model = try Model(world.job.model)
+    return try file.replacing(model.named(try Weights(bytes: weights, for: model)))
+  }
+  private let file: ONNXModel?
+  public let normalisation: Normalisation?
 
   /// Every peer's journal, by its name.
   public var journals: [(name: String, bytes: [UInt8])] {

@@ -1,4 +1,5 @@
 import Foundation
+import Learn
 import Runtime
 
 /// Where a run is kept: `runs/<digest>/` with its record, report, tables, journals and the weights that were delivered.
@@ -32,7 +33,7 @@ public struct RunFolder {
 
   /// Writes everything; an older run of the same digest is replaced.
   public static func write(
-    _ record: RunRecord, journals: [(name: String, bytes: [UInt8])], weights: [UInt8]?, scenario: String,
+    _ record: RunRecord, journals: [(name: String, bytes: [UInt8])], weights: [UInt8]?, model: [UInt8]?, normalisation: Normalisation?, scenario: String,
     origin: Origin,
     under root: String
   ) throws -> RunFolder {
@@ -52,6 +53,8 @@ public struct RunFolder {
     try put("origin.json", [UInt8](try encoder.encode(origin)))
     for journal in journals { try put("journals/\(journal.name).journal", journal.bytes) }
     if let weights { try put("weights.safetensors", weights) }
+    if let model { try put("model.onnx", model) }
+    if let normalisation { try put("normalisation.json", try normalisation.json()) }
     return folder
   }
 

@@ -38,6 +38,20 @@ public struct JobPart: Sendable, Equatable {
     /// One word: softmax, mlp, cnn.
     case named(String)
     case listed([Layer])
+    case file(ModelFile)
+  }
+  /// A model that somebody exported.
+  public struct ModelFile: Sendable, Equatable {
+    public var path: String
+    public var loss = Loss.crossEntropy
+    /// The prediction's tensor; empty for the first output of floats.
+    public var output = ""
+    /// Sizes of a sample that the file leaves open.
+    public var input: [Int] = []
+    public var normsAreFixed = false
+    public var hasNoDropout = false
+    public var frozen: [String] = []
+    public init(path: String) { self.path = path }
   }
   public var name = "job"
   public var data = Data.blobs(samples: 1_000, features: 16, classes: 4)

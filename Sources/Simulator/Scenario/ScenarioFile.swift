@@ -114,8 +114,8 @@ extension JobPart {
       recipe.epochs = try train.count("epochs", 1...1_000) ?? 1
       recipe.batch = try train.count("batch", 1...4_096) ?? 32
       recipe.learningRate = try train.number("rate", 1e-9...1_000) ?? 0.05
-      recipe.optimizer.momentum = try train.number("momentum", 0...0.9999) ?? 0
       recipe.shuffle = try train.flag("shuffle") ?? true
+      try readOptimizer(&train)
       try train.finish()
     }
     rounds = try reader.count("rounds", 1...Job.roundLimit) ?? rounds
@@ -155,6 +155,41 @@ extension JobPart {
     try reader.finish()
   }
 
+  private mutating func readOptimizer(_ train: inout Reader) throws(ScenarioError) {
+    enum Which: String, CaseIterable { case sgd, adam, adamw }
+    switch try train.choice("optimizer", Which.self) ?? .sgd {
+    case .sgd: recipe.optimizer.kind = .sgd
+    case .adam: recipe.optimizer.kind = .adam
+    case .adamw: recipe.optimizer.kind = .adamW
+    }
+    recipe.optimizer.momentum = try train.number("momentum", 0...0.9999) ?? 0
+    recipe.optimizer.isNesterov = try train.flag("nesterov") ?? false
+    recipe.optimizer.weightDecay = try train.number("weight-decay", 0...1_000) ?? 0
+    recipe.optimizer.beta1 = try train.number("beta1", 0...0.999999) ?? 0.9
+    recipe.optimizer.beta2 = try train.number("beta2", 0...0.9999999) ?? 0.999
+    recipe.optimizer.epsilon = try train.number("epsilon", 1e-30...1) ?? 1e-8
+    recipe.optimizer.clipNorm = try train.number("clip-norm", 0...1_000_000) ?? 0
+    recipe.optimizer.proximal = try train.number("proximal", 0...1_000) ?? 0
+    recipe.trail = try train.count("trail", 0...1_000_000) ?? 0
+    if var schedule = try train.reader("schedule") {
+      enum By: String, CaseIterable { case constant, step, cosine, linear }
+      switch try schedule.choice("by", By.self) ?? .constant {
+      case .constant: recipe.schedule.kind = .constant
+      case .step: recipe.schedule.kind = .step
+      case .cosine: recipe.schedule.kind = .cosine
+      case .linear: recipe.schedule.kind = .linear
+      }
+      recipe.schedule.warmup = try schedule.count("warmup", 0...100_000) ?? 0
+      if recipe.schedule.kind == .step {
+        recipe.schedule.every = try schedule.count("every", 1...100_000) ?? 1
+        recipe.schedule.factor = try schedule.number("factor", 0.000001...1) ?? 0.1
+      } else if recipe.schedule.kind != .constant {
+        recipe.schedule.floor = try schedule.number("floor", 0...1) ?? 0
+      }
+      try schedule.finish()
+    }
+  }
+
   private mutating func readMarket(_ market: inout Reader) throws(ScenarioError) {
     enum Mode: String, CaseIterable { case auction, posted }
     isAuction = try market.choice("mode", Mode.self) != .posted
@@ -179,12 +214,17 @@ extension JobPart {
     let node = try reader.need("model")
     if let word = node.scalar?.string {
       guard ["softmax", "mlp", "cnn"].contains(word) else {
-        throw Reader.error(node, reader.file, "job.model must be softmax, mlp, cnn or a list of layers, not '\(word)'")
+        throw Reader.error(
+          node, reader.file, "job.model must be softmax, mlp, cnn, a list of layers or 'onnx: FILE', not '\(word)'")
       }
       return .named(word)
     }
+    if case .mapping = node {
+      var file = try Reader(node, file: reader.file, place: "job.model")
+      return .file(try ModelFile(&file))
+    }
     guard case .sequence(let sequence) = node else {
-      throw Reader.error(node, reader.file, "job.model must be softmax, mlp, cnn or a list of layers")
+      throw Reader.error(node, reader.file, "job.model must be softmax, mlp, cnn, a list of layers or 'onnx: FILE'")
     }
     var layers: [Layer] = []
     for item in sequence {
@@ -211,5 +251,40 @@ extension JobPart {
       try layer.finish()
     }
     return .listed(layers)
+  }
+}
+
+extension JobPart.ModelFile {
+  init(_ reader: inout Reader) throws(ScenarioError) {
+    guard let path = try reader.text("onnx") else { throw reader.lacks("onnx", ": the model's file") }
+    self.init(path: path)
+    enum Kind: String, CaseIterable {
+      case crossEntropy = "cross-entropy"
+      case binaryLogits = "binary-logits"
+      case binary, squared
+    }
+    switch try reader.choice("loss", Kind.self) ?? .crossEntropy {
+    case .crossEntropy: loss = .crossEntropy
+    case .binaryLogits: loss = .binaryLogits
+    case .binary: loss = .binaryShares
+    case .squared: loss = .squared
+    }
+    output = try reader.text("output") ?? ""
+    enum Norms: String, CaseIterable { case batch, running }
+    normsAreFixed = try reader.choice("norms", Norms.self) == .running
+    hasNoDropout = try reader.flag("dropout").map { !$0 } ?? false
+    for node in try reader.list("input") ?? [] {
+      guard let size = node.scalar.flatMap({ Int($0.string) }), size >= 1, size <= 1 << 20 else {
+        throw Reader.error(node, reader.file, "job.model.input lists sizes from 1 to \(1 << 20)")
+      }
+      input.append(size)
+    }
+    for node in try reader.list("frozen") ?? [] {
+      guard let name = node.scalar?.string, !name.isEmpty, name.utf8.count <= 64 else {
+        throw Reader.error(node, reader.file, "job.model.frozen lists names of parameters")
+      }
+      frozen.append(name)
+    }
+    try reader.finish()
   }
 }

@@ -12,7 +12,7 @@ extension Scenario {
     job.name = self.job.name
     job.seed = jobSeed ?? seed
     job.numerics = numericsVersion
-    job.model = data.declaration(self.job.layers)
+    job.model = data.declaration
     job.recipe = self.job.recipe
     job.chunkCount = self.job.chunks
     job.rounds = self.job.rounds
@@ -34,13 +34,14 @@ extension Scenario {
       let model = try Model(job.model)
       try job.recipe.check()
       try RoundSum.check(clip: job.clip, fractionBits: job.fractionBits, totalSamples: data.train.count)
-      if let resume = self.job.resume, let start = data.start {
+      if let resume = self.job.resume {
         job.firstRound = resume.round
-        job.startingWeights = try Weights(safetensors: start, for: model).digest
       }
-      guard model.classes >= data.classes else {
+      if let start = data.start { job.startingWeights = try Weights(safetensors: start, for: model).digest }
+      guard model.loss != .crossEntropy || model.classes >= data.classes else {
         throw LearnError.model("its last layer has \(model.classes) outputs for \(data.classes) classes")
       }
+      try model.check(data.test)
     } catch let error as LearnError {
       throw ScenarioError(file: file, message: "\(error)")
     }

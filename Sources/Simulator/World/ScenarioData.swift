@@ -7,7 +7,12 @@ public struct ScenarioData: Sendable {
   public let train: Dataset
   public let test: Samples
   public let input: [Int]
+  /// The weights to begin with, a safetensors file: a checkpoint's, or those of the model's own file.
   public let start: [UInt8]?
+  /// The model in full: its words made layers, or its file without weights.
+  public let declaration: ModelDeclaration
+  /// The file that the model came from.
+  public let file: ONNXModel?
   /// Found on the samples that are trained on, and applied to those of the test as well.
   public let normalisation: Normalisation?
   /// What was done that the scenario does not say, a line each.
@@ -19,7 +24,6 @@ public struct ScenarioData: Sendable {
   public init(_ scenario: Scenario, folder: String, fashionFolder: String) throws {
     let part = scenario.job
     let files = try ScenarioFiles(scenario, folder: folder, fashionFolder: fashionFolder)
-    notes = files.notes
     let seed = Seed(scenario.jobSeed ?? scenario.seed)
     if let held = files.held {
       let found = try Self.normalisation(part.scaling, files) { _ in true }
@@ -57,9 +61,18 @@ public struct ScenarioData: Sendable {
     // A picture without channels has one.
     let picture = train.shape.count == 2 ? [1] + train.shape : train.shape
     input = needsImage ? picture : [train.featureCount]
-    start = try part.resume.map { resume in
-      let path = resume.checkpoint
-      return try FileReader.all(path: path.hasPrefix("/") ? path : folder + "/" + path, limit: 1 << 31)
+    func full(_ path: String) -> String { path.hasPrefix("/") ? path : folder + "/" + path }
+    let checkpoint = try part.resume.map { try FileReader.all(path: full($0.checkpoint), limit: 1 << 31) }
+    if case .file(let model) = part.layers {
+      let read = try ModelFileReader(model, path: full(model.path))
+      (declaration, file) = (read.declaration, read.file)
+      start = checkpoint ?? read.weights
+      notes = files.notes + read.notes
+    } else {
+      declaration = Self.declaration(part.layers, input, classes: max(train.classes, test.classes))
+      file = nil
+      start = checkpoint
+      notes = files.notes
     }
   }
 
@@ -72,8 +85,7 @@ public struct ScenarioData: Sendable {
 
   public var classes: Int { max(train.classes, test.classes) }
 
-  /// The model in full: its words made layers.
-  public func declaration(_ layers: JobPart.Layers) -> ModelDeclaration {
+  private static func declaration(_ layers: JobPart.Layers, _ input: [Int], classes: Int) -> ModelDeclaration {
     switch layers {
     case .listed(let layers): ModelDeclaration(input: input, layers: layers)
     case .named("mlp"):
@@ -86,7 +98,7 @@ public struct ScenarioData: Sendable {
           .maxPool,
           .dense(512), .relu, .dense(classes),
         ])
-    case .named: ModelDeclaration(input: input, layers: [.dense(classes)])
+    case .named, .file: ModelDeclaration(input: input, layers: [.dense(classes)])
     }
   }
 

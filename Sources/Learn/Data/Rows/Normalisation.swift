@@ -1,3 +1,4 @@
+import Foundation
 import Runtime
 
 /// How features are moved and stretched: each less a mean, over a deviation. Found once, on the rows that are trained on, and
@@ -148,5 +149,30 @@ public struct NormalisedRows<Source: RowSource>: RowSource {
       }
       try result.get()
     }
+  }
+}
+
+extension Normalisation {
+  /// Its numbers as JSON with sorted keys, for files beside a model.
+  public func json() throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+    return [UInt8](try encoder.encode(Words(features: features, means: means, deviations: deviations)))
+  }
+  private struct Words: Codable {
+    var features: Int
+    var means: [Double]
+    var deviations: [Double]
+  }
+  /// - Throws: `LearnError.data` for what `json` did not write.
+  public init(json: [UInt8]) throws(LearnError) {
+    guard let words = try? JSONDecoder().decode(Words.self, from: Data(json)) else {
+      throw .data("this is not a normalisation: an object of features, means and deviations")
+    }
+    self.init()
+    (features, means, deviations) = (words.features, words.means, words.deviations)
+    guard means.count == deviations.count, !means.isEmpty, features >= 1, features % means.count == 0,
+      deviations.allSatisfy({ $0 >= 0 && $0.isFinite }), means.allSatisfy(\.isFinite)
+    else { throw .data("a normalisation whose counts do not agree") }
   }
 }

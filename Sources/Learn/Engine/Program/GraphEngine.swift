@@ -169,6 +169,8 @@ final class GraphEngine: Engine, @unchecked Sendable {
     let input = program.input
     let perSample = input.rows / max(1, rows.count)
     let rowsOfTargets = program.output.rows / max(1, rows.count)
+    // Scores can be asked for without targets that fit.
+    let hasTargets = (try? model.check(samples)) != nil
     for (place, row) in rows.enumerated() {
       let target = input.data + place * perSample * input.stride
       if perSample == 1 || input.isDense, input.shape.count > 1 {
@@ -179,7 +181,7 @@ final class GraphEngine: Engine, @unchecked Sendable {
           (target + line * input.stride).update(from: sampleRow + line * input.width, count: input.width)
         }
       }
-      loadTargets(samples, row, place * rowsOfTargets, rowsOfTargets, program.output.width)
+      if hasTargets { loadTargets(samples, row, place * rowsOfTargets, rowsOfTargets, program.output.width) }
     }
   }
   private func loadTargets(_ samples: Samples, _ row: Int, _ at: Int, _ rows: Int, _ width: Int) {
