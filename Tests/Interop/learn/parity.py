@@ -167,7 +167,8 @@ def pairs_of(file, entry):
     merged = {n.input[0] for n in graph.node if n.op_type == "Identity" and n.output[0] in ours}
     pairs = {}
     for name, value in ours.items():
-        if name in initializers and initializers[name].shape == value.shape:
+        # Dynamo stores what it folded under the old name, so the values must agree too.
+        if name in initializers and numpy.array_equal(initializers[name], value):
             pairs[name] = (name, tuple(range(value.ndim)), value.shape)
     taken = {pair[0] for pair in pairs.values()}
     for name, value in ours.items():
@@ -185,7 +186,9 @@ def pairs_of(file, entry):
         if len(found) == 1 and found[0][0] not in merged:
             pairs[name] = found[0]
     # An initializer that may stand for several parameters tells nothing of any one of them.
-    lost = [ours[name] for name in first_name(entry) if name not in pairs and first_name(entry)[name] not in pairs]
+    names = first_name(entry)
+    kept = {names.get(name, name) for name in pairs}
+    lost = [ours[name] for name, key in names.items() if key not in kept]
     return {name: pair for name, pair in pairs.items() if not any(numpy.array_equal(ours[name], value) for value in lost)}
 
 
