@@ -147,6 +147,11 @@ public final class Model: Sendable {
     return Weights(values: values, for: self)
   }
 
+  func makeEngine(batch: Int, trains: Bool, _ optimizer: Optimizer) throws(LearnError) -> any Engine {
+    if let blocks, optimizer.isPlain { return try ChainEngine(self, blocks, maxBatch: batch, trains: trains) }
+    return try GraphEngine(self, maxBatch: batch, trains: trains, optimizer)
+  }
+
   /// Runs with an engine for batches of this size; engines are used again.
   func withEngine<R>(
     batch: Int, trains: Bool, _ optimizer: Optimizer, _ body: (any Engine) throws(LearnError) -> R
@@ -158,10 +163,8 @@ public final class Model: Sendable {
     let engine: any Engine
     if let found {
       engine = found.engine
-    } else if let blocks, optimizer.isPlain {
-      engine = try ChainEngine(self, blocks, maxBatch: batch, trains: trains)
     } else {
-      engine = try GraphEngine(self, maxBatch: batch, trains: trains, optimizer)
+      engine = try makeEngine(batch: batch, trains: trains, optimizer)
     }
     let back = IdleEngine(batch: batch, trains: trains, optimizer: optimizer, engine: engine)
     defer { idle.withLock { $0.append(back) } }

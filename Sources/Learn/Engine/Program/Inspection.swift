@@ -35,3 +35,23 @@ package final class Inspection {
     return try engine.step(batch: rows.count, recipe, Pass(step: step)) / Double(rows.count)
   }
 }
+
+/// Steps of the engine that a job would get, without what surrounds them: for measurements.
+package final class Steps {
+  private let engine: any Engine
+  private let recipe: TrainingRecipe
+  private var step = 0
+  package init(_ model: Model, _ recipe: TrainingRecipe, from weights: Weights) throws(LearnError) {
+    self.recipe = recipe
+    engine = try model.makeEngine(batch: recipe.batch, trains: true, recipe.optimizer)
+    engine.load(weights)
+    engine.begin(recipe)
+  }
+  /// The mean loss of these rows before the step.
+  @discardableResult
+  package func take(_ samples: Samples, _ rows: ArraySlice<Int>) throws(LearnError) -> Double {
+    step += 1
+    engine.load(samples, rows: rows)
+    return try engine.step(batch: rows.count, recipe, Pass(step: step)) / Double(rows.count)
+  }
+}
