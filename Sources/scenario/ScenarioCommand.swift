@@ -20,6 +20,7 @@ struct ScenarioCommand: ParsableCommand {
       """,
     subcommands: [
       RunCommand.self, ListCommand.self, CheckCommand.self, SplitCommand.self, ReplayCommand.self, ExplainCommand.self,
+      EvaluateCommand.self, ExportCommand.self,
     ])
 
   /// What the person at the keyboard did wrong: one line, exit code 2, nothing written.

@@ -61,7 +61,8 @@ public final class Rehearsal {
     let model = try Model(world.job.model)
     return try file.replacing(model.named(try Weights(bytes: weights, for: model)))
   }
-  private let file: ONNXModel?
+  /// The file that the model came from.
+  public let file: ONNXModel?
   public let normalisation: Normalisation?
 
   /// Every peer's journal, by its name.

@@ -254,21 +254,29 @@ extension JobPart {
   }
 }
 
+/// The words for losses.
+private enum LossWord: String, CaseIterable {
+  case crossEntropy = "cross-entropy"
+  case binaryLogits = "binary-logits"
+  case binary, squared
+  var loss: Loss {
+    switch self {
+    case .crossEntropy: .crossEntropy
+    case .binaryLogits: .binaryLogits
+    case .binary: .binaryShares
+    case .squared: .squared
+    }
+  }
+}
+
 extension JobPart.ModelFile {
+  /// The loss of this word; nil where there is none.
+  public static func loss(_ word: String) -> Loss? { LossWord(rawValue: word)?.loss }
+
   init(_ reader: inout Reader) throws(ScenarioError) {
     guard let path = try reader.text("onnx") else { throw reader.lacks("onnx", ": the model's file") }
     self.init(path: path)
-    enum Kind: String, CaseIterable {
-      case crossEntropy = "cross-entropy"
-      case binaryLogits = "binary-logits"
-      case binary, squared
-    }
-    switch try reader.choice("loss", Kind.self) ?? .crossEntropy {
-    case .crossEntropy: loss = .crossEntropy
-    case .binaryLogits: loss = .binaryLogits
-    case .binary: loss = .binaryShares
-    case .squared: loss = .squared
-    }
+    loss = (try reader.choice("loss", LossWord.self) ?? .crossEntropy).loss
     output = try reader.text("output") ?? ""
     enum Norms: String, CaseIterable { case batch, running }
     normsAreFixed = try reader.choice("norms", Norms.self) == .running
