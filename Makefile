@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit scenarios format format-check bench bench-peers soak install clean
+.PHONY: help setup build release demo test unit scenarios fuzz format format-check bench bench-peers soak install clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ unit:
 
 scenarios: ## Run every scenario twice in release and compare.
 	scripts/scenarios-twice $(RELEASE)/scenario
+
+fuzz: build ## Feed every reader with files that nobody would write, for three minutes each.
+	for name in csv images npy npz safetensors; do Tests/Fuzz/run $$name 180 || exit 1; done
 
 format: ## Put the sources into their form.
 	swift format -i -p -r --configuration .swift-format $(SOURCES)

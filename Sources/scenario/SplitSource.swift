@@ -43,6 +43,7 @@ struct SplitSource: ParsableArguments {
       guard let targets else { throw .data("\(path) holds features alone; name the file of targets with --targets") }
       return targets
     }
+    if let window { return try text(path, window) }
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
       let read = try ImageFolder(folder: path, colour: ImageFolder.Colour(rawValue: colour) ?? .rgb)
@@ -73,13 +74,17 @@ struct SplitSource: ParsableArguments {
       let rows = try ArrayRows(idx: path, labels: other())
       return Opened(rows: rows, shape: rows.shape)
     }
-    guard let window else {
-      throw .data(
-        "\(path) is not of a kind that its name tells (.csv .npy .npz .safetensors .idx -ubyte, or a folder of pictures); "
-          + "with --window it is read as text")
-    }
+    throw .data(
+      "\(path) is not of a kind that its name tells (.csv .npy .npz .safetensors .idx -ubyte, or a folder of pictures); "
+        + "with --window it is read as text")
+  }
+
+  private func text(_ path: String, _ window: Int) throws(LearnError) -> Opened {
     let rows = try TextRows(path: path, window: window, vocabulary: TextFile.Vocabulary(rawValue: vocabulary) ?? .bytes)
-    let notes = rows.vocabulary.map { ["\(path): a class is the place of a byte among those that occur: \($0)"] } ?? []
-    return Opened(rows: rows, shape: [window], notes: notes)
+    let names = rows.vocabulary?.map(String.init) ?? []
+    return Opened(
+      rows: rows, shape: [window], classNames: names,
+      notes: rows.vocabulary == nil
+        ? [] : ["\(path): a class is the place of a byte among the \(names.count) that occur"])
   }
 }
