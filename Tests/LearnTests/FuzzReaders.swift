@@ -7,6 +7,7 @@ import Runtime
 enum FuzzReaders {
   static let all: [(name: String, read: @Sendable ([UInt8]) throws(LearnError) -> Void)] = [
     ("csv", csv), ("images", images), ("npy", npy), ("npz", npz), ("safetensors", safetensors),
+    ("onnx", onnx),
   ]
   /// Bytes that an array may claim.
   private static let limit = 1 << 22
@@ -27,6 +28,37 @@ enum FuzzReaders {
       precondition(
         picture.pixels.count == picture.width * picture.height * (colour == .rgb ? 3 : 1), "all of it is there")
     }
+  }
+
+  /// Reads a file, lowers it for every loss, and takes a step with what is small.
+  static func onnx(_ bytes: [UInt8]) throws(LearnError) {
+    let file = try ONNXModel(bytes: bytes, named: "f")
+    precondition((try? ONNXModel(bytes: file.stripped(of: []), named: "again")) != nil, "what was written is read")
+    var failure: LearnError?
+    for loss in Loss.allCases {
+      var declaration = ModelDeclaration()
+      declaration.graph = bytes
+      declaration.loss = loss
+      do throws(LearnError) { try run(try Model(declaration)) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+  private static func run(_ model: Model) throws(LearnError) {
+    guard model.parameterCount < 1 << 16, model.forwardFlopsPerSample < 1 << 21, model.features < 1 << 16,
+      model.targets < 1 << 12
+    else { return }
+    let count = 3
+    let features = (0..<(count * model.features)).map { Float($0 % 3) }
+    let targets: Dataset.Targets =
+      model.loss == .crossEntropy
+      ? .classes(Array(repeating: 1, count: count * model.targets), per: model.targets, of: model.classes)
+      : .values(Array(repeating: 1, count: count * model.targets), per: model.targets)
+    let samples = try Dataset(features: .floats(features), targets: targets, shape: [model.features])
+      .chunk(rows: 0..<count)
+    let start = try model.fileWeights() ?? model.initialWeights(seed: Seed(1))
+    let recipe = TrainingRecipe(learningRate: 0.01, optimizer: .sgd(momentum: 0.5), batch: 2)
+    _ = try model.evaluate(start, on: samples, rows: 0..<count)
+    _ = try model.train(from: start, on: samples, recipe: recipe, seed: Seed(1))
   }
 
   static func npy(_ bytes: [UInt8]) throws(LearnError) {

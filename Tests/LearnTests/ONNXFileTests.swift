@@ -4,104 +4,11 @@ import Testing
 
 @testable import Learn
 
-/// A protobuf message under construction, which may be as wrong as a test likes.
-struct Proto {
-  var bytes: [UInt8] = []
-
-  static func varint(_ value: UInt64) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var rest = value
-    while rest > 127 {
-      bytes.append(UInt8(rest & 127) | 128)
-      rest >>= 7
-    }
-    return bytes + [UInt8(rest)]
-  }
-
-  func raw(_ more: [UInt8]) -> Proto { Proto(bytes: bytes + more) }
-  func int(_ field: UInt64, _ value: Int64) -> Proto {
-    raw(Self.varint(field << 3) + Self.varint(UInt64(bitPattern: value)))
-  }
-  func float(_ field: UInt64, _ value: Float) -> Proto { raw(Self.varint(field << 3 | 5) + little(value.bitPattern)) }
-  func content(_ field: UInt64, _ content: [UInt8]) -> Proto {
-    raw(Self.varint(field << 3 | 2) + Self.varint(UInt64(content.count)) + content)
-  }
-  func text(_ field: UInt64, _ text: String) -> Proto { content(field, Array(text.utf8)) }
-  func message(_ field: UInt64, _ message: Proto) -> Proto { content(field, message.bytes) }
-  func messages(_ field: UInt64, _ messages: [Proto]) -> Proto {
-    raw(messages.flatMap { Proto().message(field, $0).bytes })
-  }
-  func texts(_ field: UInt64, _ texts: [String]) -> Proto { texts.reduce(self) { $0.text(field, $1) } }
-}
-
-private func little<Number: FixedWidthInteger>(_ value: Number) -> [UInt8] {
-  withUnsafeBytes(of: value.littleEndian) { Array($0) }
-}
-private func raw(_ floats: [Float]) -> [UInt8] { floats.flatMap { little($0.bitPattern) } }
-
-private func tensor(_ name: String, _ dims: [Int64]) -> Proto { tensor(name, 1, dims) }
-private func tensor(_ name: String, _ type: Int64, _ dims: [Int64]) -> Proto {
-  dims.reduce(Proto()) { $0.int(1, $1) }.int(2, type).text(8, name)
-}
-private func weight(_ name: String = "w", _ floats: [Float] = [1, 2, 3, 4]) -> Proto {
-  tensor(name, [Int64(floats.count)]).content(9, raw(floats))
-}
-private func node(_ op: String, _ inputs: [String], _ outputs: [String], _ attributes: [Proto] = []) -> Proto {
-  Proto().texts(1, inputs).texts(2, outputs).text(3, "n").text(4, op).messages(5, attributes)
-}
-private func attribute(_ name: String, _ type: Int64) -> Proto { Proto().text(1, name).int(20, type) }
-private func value(_ name: String, _ type: Int64 = 1, _ dims: [Proto]? = nil) -> Proto {
-  var tensor = Proto().int(1, type)
-  if let dims { tensor = tensor.message(2, Proto().messages(1, dims)) }
-  return Proto().text(1, name).message(2, Proto().message(1, tensor))
-}
-private func entry(_ key: String, _ value: String) -> Proto { Proto().text(1, key).text(2, value) }
-
-/// A file with one input 'x' and one output 'y', as wrong as its parts are.
-private struct File {
-  var version: Int64 = 8
-  var imports: [(String, Int64)] = [("", 17)]
-  var nodes = [node("Mul", ["x", "w"], ["h"]), node("Relu", ["h"], ["y"])]
-  var initializers = [weight()]
-  var inputs = [value("x", 1, [Proto().text(2, "batch"), Proto().int(1, 4)])]
-  var outputs = [value("y")]
-  var graphEnd = Proto()
-  var end = Proto()
-
-  var graph: Proto {
-    Proto().messages(1, nodes).text(2, "g").messages(5, initializers).messages(11, inputs).messages(12, outputs)
-      .raw(graphEnd.bytes)
-  }
-  var bytes: [UInt8] {
-    Proto().int(1, version).text(2, "tests").message(7, graph)
-      .messages(8, imports.map { Proto().text(1, $0.0).int(2, $0.1) }).raw(end.bytes).bytes
-  }
-  func with(_ change: (inout File) -> Void) -> File {
-    var file = self
-    change(&file)
-    return file
-  }
-}
-
-private func read(_ file: File, external: [String: [UInt8]] = [:]) throws -> ONNXModel {
-  try ONNXModel(bytes: file.bytes, external: external, named: "test.onnx")
-}
-private func words(_ bytes: [UInt8], external: [String: [UInt8]] = [:]) -> String {
-  do throws(LearnError) {
-    _ = try ONNXModel(bytes: bytes, external: external, named: "test.onnx")
-    return "it was read"
-  } catch { return error.description }
-}
-private func fixture(_ name: String) throws -> [UInt8] {
-  let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")
-  return [UInt8](try Data(contentsOf: folder.appending(path: name)))
-}
-
 @Suite struct ONNXFileTests {
   // MARK: What is read
 
   @Test func `a small file is read into values`() throws {
-    let model = try read(File())
+    let model = try onnxRead(ONNXDraft())
     #expect(model.irVersion == 8 && model.opset == 17 && model.mlOpset == nil && model.producer == "tests")
     #expect(model.nodes.map(\.op) == ["Mul", "Relu"])
     #expect(model.nodes[0].inputs == ["x", "w"] && model.nodes[0].outputs == ["h"])
@@ -114,31 +21,31 @@ private func fixture(_ name: String) throws -> [UInt8] {
 
   @Test func `nodes out of order are sorted, and no more is moved than must be`() throws {
     let nodes = [
-      node("Relu", ["x"], ["a"]), node("Add", ["b", "c"], ["y"]), node("Tanh", ["a"], ["c"]), node("Exp", ["a"], ["b"]),
-      node("Neg", ["x"], ["z"]),
+      onnxNode("Relu", ["x"], ["a"]), onnxNode("Add", ["b", "c"], ["y"]), onnxNode("Tanh", ["a"], ["c"]), onnxNode("Exp", ["a"], ["b"]),
+      onnxNode("Neg", ["x"], ["z"]),
     ]
-    let model = try read(File().with { $0.nodes = nodes })
+    let model = try onnxRead(ONNXDraft().with { $0.nodes = nodes })
     #expect(model.nodes.map(\.op) == ["Relu", "Exp", "Tanh", "Add", "Neg"])
     #expect(model.nodes.map(\.index) == [0, 1, 2, 3, 4])
   }
 
   @Test func `a long chain is no deep call`() throws {
-    var nodes = (0..<19_998).map { node("Relu", [$0 == 0 ? "x" : "h\($0)"], ["h\($0 + 1)"]) }
-    nodes.append(node("Relu", ["h19998"], ["y"]))
-    let model = try read(File().with { $0.nodes = nodes.reversed() })
+    var nodes = (0..<19_998).map { onnxNode("Relu", [$0 == 0 ? "x" : "h\($0)"], ["h\($0 + 1)"]) }
+    nodes.append(onnxNode("Relu", ["h19998"], ["y"]))
+    let model = try onnxRead(ONNXDraft().with { $0.nodes = nodes.reversed() })
     #expect(model.nodes.count == 19_999 && model.nodes[0].inputs == ["x"])
   }
 
   @Test func `attributes of every kind are read, packed or not, with their type or without`() throws {
     let attributes: [Proto] = [
-      attribute("f", 1).float(2, 1.5), attribute("i", 2).int(3, -7), attribute("s", 3).text(4, "SAME_UPPER"),
-      attribute("t", 4).message(5, tensor("", 7, [2]).content(9, little(Int64(-1)) + little(Int64(64)))),
-      attribute("fs", 6).float(7, 1).float(7, -2), attribute("packed fs", 6).content(7, raw([3, 4])),
-      attribute("is", 7).int(8, 1).int(8, Int64.min), attribute("packed is", 7).content(8, [1, 0x80, 1]),
-      attribute("ss", 8).text(9, "a").text(9, "b"), attribute("zero", 2), attribute("none", 7),
+      onnxAttribute("f", 1).float(2, 1.5), onnxAttribute("i", 2).int(3, -7), onnxAttribute("s", 3).text(4, "SAME_UPPER"),
+      onnxAttribute("t", 4).message(5, onnxTensor("", 7, [2]).content(9, littleBytes(Int64(-1)) + littleBytes(Int64(64)))),
+      onnxAttribute("fs", 6).float(7, 1).float(7, -2), onnxAttribute("packed fs", 6).content(7, rawFloats([3, 4])),
+      onnxAttribute("is", 7).int(8, 1).int(8, Int64.min), onnxAttribute("packed is", 7).content(8, [1, 0x80, 1]),
+      onnxAttribute("ss", 8).text(9, "a").text(9, "b"), onnxAttribute("zero", 2), onnxAttribute("none", 7),
       Proto().text(1, "untyped").int(3, 5),
     ]
-    let model = try read(File().with { $0.nodes[0] = node("Mul", ["x", "w"], ["h"], attributes) })
+    let model = try onnxRead(ONNXDraft().with { $0.nodes[0] = onnxNode("Mul", ["x", "w"], ["h"], attributes) })
     let expected: [String: ONNXAttribute] = [
       "f": .float(1.5), "i": .int(-7), "s": .string("SAME_UPPER"),
       "t": .tensor(ONNXTensor(name: "", element: .int64, shape: [2], values: .ints([-1, 64]))),
@@ -153,16 +60,16 @@ private func fixture(_ name: String) throws -> [UInt8] {
     func packed(_ field: UInt64, _ values: [Int64]) -> (Proto) -> Proto {
       { $0.content(field, values.flatMap { Proto.varint(UInt64(bitPattern: $0)) }) }
     }
-    func raw<N: FixedWidthInteger>(_ values: [N]) -> (Proto) -> Proto { { $0.content(9, values.flatMap(little)) } }
+    func raw<N: FixedWidthInteger>(_ values: [N]) -> (Proto) -> Proto { { $0.content(9, values.flatMap(littleBytes)) } }
     let doubles = [1.5, -0x1p200].map(\.bitPattern)
     let cases: [(Int64, (Proto) -> Proto, ONNXTensor.Values)] = [
       (1, { $0.float(4, 1).float(4, -.infinity) }, .floats([1, -.infinity])),
-      (1, { $0.content(4, little(Float(1).bitPattern) + little(Float(2).bitPattern)) }, .floats([1, 2])),
+      (1, { $0.content(4, littleBytes(Float(1).bitPattern) + littleBytes(Float(2).bitPattern)) }, .floats([1, 2])),
       (10, raw([0x3C00, 0xFBFF] as [UInt16]), .floats([1, -65_504])),
       (10, ints(5, [1, 0x7C00]), .floats([0x1p-24, .infinity])),
       (16, raw([0x3F80, 0xC000] as [UInt16]), .floats([1, -2])), (16, packed(5, [0x3F80, 1]), .floats([1, 0x1p-133])),
       (11, raw(doubles), .floats([1.5, -.infinity])),
-      (11, { $0.content(10, doubles.flatMap(little)) }, .floats([1.5, -.infinity])),
+      (11, { $0.content(10, doubles.flatMap(littleBytes)) }, .floats([1.5, -.infinity])),
       (2, raw([0, 255] as [UInt8]), .ints([0, 255])), (2, ints(5, [0, 255]), .ints([0, 255])),
       (3, raw([-128, 127] as [Int8]), .ints([-128, 127])), (3, packed(5, [-128, 127]), .ints([-128, 127])),
       (4, raw([0, 65_535] as [UInt16]), .ints([0, 65_535])), (5, raw([-1, 1] as [Int16]), .ints([-1, 1])),
@@ -173,7 +80,7 @@ private func fixture(_ name: String) throws -> [UInt8] {
       (13, ints(11, [0, .max]), .ints([0, .max])),
     ]
     for (type, data, expected) in cases {
-      let model = try read(File().with { $0.initializers.append(data(tensor("t", type, [2]))) })
+      let model = try onnxRead(ONNXDraft().with { $0.initializers.append(data(onnxTensor("t", type, [2]))) })
       #expect(model.initializers[1].values == expected, "type \(type)")
       let again = try ONNXModel(bytes: model.stripped(of: []), named: "again")
       #expect(again.initializers == model.initializers)
@@ -205,26 +112,26 @@ private func fixture(_ name: String) throws -> [UInt8] {
   }
 
   @Test func `initializers that old files list among the inputs are none`() throws {
-    let file = File().with {
+    let file = ONNXDraft().with {
       $0.version = 3
-      $0.inputs.append(value("w", 1, [Proto().int(1, 4)]))
+      $0.inputs.append(onnxValue("w", 1, [Proto().int(1, 4)]))
     }
-    let model = try read(file)
+    let model = try onnxRead(file)
     #expect(model.inputs.map(\.name) == ["x"])
     #expect(try ONNXModel(bytes: model.stripped(of: ["w"]), named: "again").inputs.map(\.name) == ["x"])
     #expect(
-      words(file.with { $0.inputs[1] = value("w", 1, [Proto().int(1, 5)]) }.bytes).contains("another type or shape"))
+      onnxWords(file.with { $0.inputs[1] = onnxValue("w", 1, [Proto().int(1, 5)]) }.bytes).contains("another type or shape"))
   }
 
   @Test func `unknown fields, documents and metadata are passed over`() throws {
     let noise = Proto().text(14, "\u{0}\n").int(900, 3).raw([0xA1, 0x38, 1, 2, 3, 4, 5, 6, 7, 8])
-    let file = File().with {
+    let file = ONNXDraft().with {
       $0.end = noise.text(6, "\n")
       $0.graphEnd = Proto().text(10, "\n").text(16, "\u{1}")
       $0.nodes[0] = $0.nodes[0].text(6, "\n").content(9, [0xFF, 0xFF])
     }
-    #expect(try read(file).stripped(of: []) == read(File()).stripped(of: []))
-    #expect(try read(file).replacing([:]) == file.bytes)
+    #expect(try onnxRead(file).stripped(of: []) == onnxRead(ONNXDraft()).stripped(of: []))
+    #expect(try onnxRead(file).replacing([:]) == file.bytes)
   }
 
   // MARK: What is refused
@@ -248,16 +155,16 @@ private func fixture(_ name: String) throws -> [UInt8] {
       (start.text(2, String(repeating: "a", count: 1_025)).bytes, "at most 1024"),
     ]
     for (bytes, expected) in cases {
-      let said = words(bytes)
+      let said = onnxWords(bytes)
       #expect(said.contains(expected), "\(said)")
       #expect(said.hasPrefix("the ONNX file: test.onnx: "))
     }
-    let whole = File().bytes
-    for length in whole.indices { #expect(words(Array(whole[..<length])) != "it was read") }
+    let whole = ONNXDraft().bytes
+    for length in whole.indices { #expect(onnxWords(Array(whole[..<length])) != "it was read") }
   }
 
   @Test func `models of other versions, domains and kinds are refused`() {
-    let cases: [((inout File) -> Void, String)] = [
+    let cases: [((inout ONNXDraft) -> Void, String)] = [
       ({ $0.version = 2 }, "ir_version is 2"), ({ $0.version = 12 }, "ir_version is 12"),
       ({ $0.imports = [] }, "imports no version"), ({ $0.imports = [("", 12)] }, "opset 12"),
       ({ $0.imports = [("ai.onnx", 24)] }, "opset 24"), ({ $0.imports.append(("ai.onnx", 18)) }, "two versions"),
@@ -266,120 +173,120 @@ private func fixture(_ name: String) throws -> [UInt8] {
       ({ $0.end = Proto().message(25, Proto()) }, "functions"),
       ({ $0.end = Proto().message(20, Proto()) }, "training_info"),
       ({ $0.graphEnd = Proto().message(15, Proto()) }, "sparse"),
-      ({ $0.graphEnd = Proto().message(14, Proto().text(1, "w").message(2, entry("SCALE_TENSOR", "s"))) }, "quantized"),
+      ({ $0.graphEnd = Proto().message(14, Proto().text(1, "w").message(2, onnxEntry("SCALE_TENSOR", "s"))) }, "quantized"),
       ({ $0.nodes[0] = $0.nodes[0].text(7, "com.microsoft") }, "the domain 'com.microsoft'"),
       ({ $0.nodes[0] = $0.nodes[0].text(7, "ai.onnx.ml") }, "does not import"),
       ({ $0.nodes[0] = $0.nodes[0].text(8, "o") }, "overload"),
-      ({ $0.nodes[0] = node("", ["x"], ["h"]) }, "no operator"),
+      ({ $0.nodes[0] = onnxNode("", ["x"], ["h"]) }, "no operator"),
     ]
     for (change, expected) in cases {
-      let said = words(File().with(change).bytes)
+      let said = onnxWords(ONNXDraft().with(change).bytes)
       #expect(said.contains(expected), "\(said)")
     }
   }
 
   @Test func `graphs that do not hang together are refused`() {
-    let cases: [((inout File) -> Void, String)] = [
+    let cases: [((inout ONNXDraft) -> Void, String)] = [
       ({ $0.nodes = [] }, "no nodes"), ({ $0.outputs = [] }, "no outputs"),
-      ({ $0.nodes[1] = node("Relu", ["q"], ["y"]) }, "node 1 'n' (Relu) reads 'q', which nothing defines"),
-      ({ $0.nodes[1] = node("Relu", ["y"], ["y"]) }, "its own output"),
-      ({ $0.nodes[0] = node("Mul", ["x", "y"], ["h"]) }, "a cycle"), ({ $0.outputs = [value("q")] }, "output 'q'"),
+      ({ $0.nodes[1] = onnxNode("Relu", ["q"], ["y"]) }, "node 1 'n' (Relu) reads 'q', which nothing defines"),
+      ({ $0.nodes[1] = onnxNode("Relu", ["y"], ["y"]) }, "its own output"),
+      ({ $0.nodes[0] = onnxNode("Mul", ["x", "y"], ["h"]) }, "a cycle"), ({ $0.outputs = [onnxValue("q")] }, "output 'q'"),
       ({ $0.outputs.append($0.outputs[0]) }, "two outputs 'y'"), ({ $0.inputs.append($0.inputs[0]) }, "two inputs 'x'"),
-      ({ $0.initializers.append(weight()) }, "two initializers 'w'"),
-      ({ $0.nodes.append(node("Relu", ["x"], ["y"])) }, "as node 1"),
-      ({ $0.nodes.append(node("Relu", ["x"], ["w"])) }, "given already"),
-      ({ $0.nodes.append(node("Relu", ["x"], ["", ""])) }, "no output"),
-      ({ $0.initializers.append(weight("")) }, "no name"), ({ $0.inputs.append(value("")) }, "no name"),
+      ({ $0.initializers.append(onnxWeight()) }, "two initializers 'w'"),
+      ({ $0.nodes.append(onnxNode("Relu", ["x"], ["y"])) }, "as node 1"),
+      ({ $0.nodes.append(onnxNode("Relu", ["x"], ["w"])) }, "given already"),
+      ({ $0.nodes.append(onnxNode("Relu", ["x"], ["", ""])) }, "no output"),
+      ({ $0.initializers.append(onnxWeight("")) }, "no name"), ({ $0.inputs.append(onnxValue("")) }, "no name"),
       ({ $0.inputs.append(Proto().text(1, "z")) }, "no type"),
       ({ $0.outputs.append(Proto().text(1, "z").message(2, Proto().message(4, Proto()))) }, "a sequence"),
       ({ $0.outputs.append(Proto().text(1, "z").message(2, Proto().message(5, Proto()))) }, "a map"),
-      ({ $0.inputs.append(value("z", 14)) }, "type 14"),
-      ({ $0.inputs.append(value("z", 1, [Proto().int(1, -1)])) }, "of -1"),
-      ({ $0.inputs.append(value("z", 1, .init(repeating: Proto(), count: 9))) }, "more than 8 dimensions"),
+      ({ $0.inputs.append(onnxValue("z", 14)) }, "type 14"),
+      ({ $0.inputs.append(onnxValue("z", 1, [Proto().int(1, -1)])) }, "of -1"),
+      ({ $0.inputs.append(onnxValue("z", 1, .init(repeating: Proto(), count: 9))) }, "more than 8 dimensions"),
       ({ $0.nodes = .init(repeating: $0.nodes[0], count: 20_001) }, "more than 20000 nodes"),
-      ({ $0.initializers = (0...5_000).map { weight("w\($0)", [1]) } }, "more than 5000 initializers"),
-      ({ $0.nodes[0] = node("Sum", .init(repeating: "x", count: 1_025), ["h"]) }, "more than 1024 inputs"),
-      ({ $0.nodes = .init(repeating: node("Sum", .init(repeating: "", count: 1_000), ["h"]), count: 300) }, "262144"),
+      ({ $0.initializers = (0...5_000).map { onnxWeight("w\($0)", [1]) } }, "more than 5000 initializers"),
+      ({ $0.nodes[0] = onnxNode("Sum", .init(repeating: "x", count: 1_025), ["h"]) }, "more than 1024 inputs"),
+      ({ $0.nodes = .init(repeating: onnxNode("Sum", .init(repeating: "", count: 1_000), ["h"]), count: 300) }, "262144"),
     ]
     for (change, expected) in cases {
-      let said = words(File().with(change).bytes)
+      let said = onnxWords(ONNXDraft().with(change).bytes)
       #expect(said.contains(expected), "\(said)")
     }
   }
 
   @Test func `nodes with graphs are refused by name, node and opset`() {
     for op in ["If", "Loop", "Scan"] {
-      let said = words(File().with { $0.nodes[1] = node(op, ["h"], ["y"]) }.bytes)
+      let said = onnxWords(ONNXDraft().with { $0.nodes[1] = onnxNode(op, ["h"], ["y"]) }.bytes)
       #expect(said.contains("node 1 'n' (\(op)), opset 17, holds a graph"), "\(said)")
     }
     for field in [6, 11] as [UInt64] {
-      let body = attribute("body", field == 6 ? 5 : 10).message(field, File().graph)
+      let body = onnxAttribute("body", field == 6 ? 5 : 10).message(field, ONNXDraft().graph)
       #expect(
-        words(File().with { $0.nodes[1] = node("SequenceMap", ["h"], ["y"], [body]) }.bytes).contains("holds a graph"))
+        onnxWords(ONNXDraft().with { $0.nodes[1] = onnxNode("SequenceMap", ["h"], ["y"], [body]) }.bytes).contains("holds a graph"))
     }
   }
 
   @Test func `attributes that cannot be are refused`() {
     let cases: [([Proto], String)] = [
-      ([attribute("a", 2).int(3, 1), attribute("a", 2).int(3, 1)], "'a' twice"),
+      ([onnxAttribute("a", 2).int(3, 1), onnxAttribute("a", 2).int(3, 1)], "'a' twice"),
       ([Proto().int(3, 1)], "without a name"),
-      ([Proto().text(1, "a")], "no value"), ([attribute("a", 1).int(3, 1)], "another kind"),
-      ([attribute("a", 2).int(3, 1).float(2, 1)], "two kinds"), ([attribute("a", 99)], "type 99"),
-      ([attribute("a", 4)], "no tensor"), ([attribute("a", 4).message(5, tensor("", [2]))], "no data"),
-      ([attribute("a", 1).float(2, .nan)], "not a number"),
-      ([attribute("a", 6).content(7, raw([1, .nan]))], "not a number"),
-      ([attribute("a", 6).content(7, [1, 2, 3])], "3 bytes"), ([attribute("a", 2).text(21, "r")], "function"),
-      ([attribute("a", 11).message(22, Proto())], "not read"),
-      ([attribute("a", 9).message(10, tensor("", [0]))], "not read"),
-      ([attribute("a", 7).content(8, [UInt8](repeating: 1, count: 8_193))], "more than 65536 bytes"),
-      ([attribute("a", 3).content(4, [UInt8](repeating: 65, count: 65_537))], "at most 65536"),
-      ([attribute("a", 4).message(5, tensor("", [1 << 23]))], "more than 16777216 bytes"),
-      (.init(repeating: attribute("a", 2), count: 257), "more than 256 attributes"),
+      ([Proto().text(1, "a")], "no value"), ([onnxAttribute("a", 1).int(3, 1)], "another kind"),
+      ([onnxAttribute("a", 2).int(3, 1).float(2, 1)], "two kinds"), ([onnxAttribute("a", 99)], "type 99"),
+      ([onnxAttribute("a", 4)], "no tensor"), ([onnxAttribute("a", 4).message(5, onnxTensor("", [2]))], "no data"),
+      ([onnxAttribute("a", 1).float(2, .nan)], "not a number"),
+      ([onnxAttribute("a", 6).content(7, rawFloats([1, .nan]))], "not a number"),
+      ([onnxAttribute("a", 6).content(7, [1, 2, 3])], "3 bytes"), ([onnxAttribute("a", 2).text(21, "r")], "function"),
+      ([onnxAttribute("a", 11).message(22, Proto())], "not read"),
+      ([onnxAttribute("a", 9).message(10, onnxTensor("", [0]))], "not read"),
+      ([onnxAttribute("a", 7).content(8, [UInt8](repeating: 1, count: 8_193))], "more than 65536 bytes"),
+      ([onnxAttribute("a", 3).content(4, [UInt8](repeating: 65, count: 65_537))], "at most 65536"),
+      ([onnxAttribute("a", 4).message(5, onnxTensor("", [1 << 23]))], "more than 16777216 bytes"),
+      (.init(repeating: onnxAttribute("a", 2), count: 257), "more than 256 attributes"),
     ]
     for (attributes, expected) in cases {
-      let said = words(File().with { $0.nodes[0] = node("Mul", ["x", "w"], ["h"], attributes) }.bytes)
+      let said = onnxWords(ONNXDraft().with { $0.nodes[0] = onnxNode("Mul", ["x", "w"], ["h"], attributes) }.bytes)
       #expect(said.contains(expected) && said.contains("node 0"), "\(said)")
     }
   }
 
   @Test func `tensors that cannot be are refused`() {
     let cases: [(Proto, String)] = [
-      (tensor("t", [-1]).content(9, []), "dimension of -1"), (tensor("t", [1 << 32]), "dimension of"),
-      (tensor("t", [1 << 31, 1 << 31, 1 << 31]), "more than 268435456 elements"),
-      (tensor("t", [1 << 15, 1 << 15]), "more than 268435456 elements"),
-      (tensor("t", .init(repeating: 1, count: 9)), "8 dimensions"),
-      (tensor("t", [2]).content(9, [1, 2, 3]), "3 bytes of data where its shape needs 8"),
-      (tensor("t", [2]).content(9, raw([1, 2, 3])), "12 bytes"), (tensor("t", [2]).float(4, 1), "4 bytes of data"),
-      (tensor("t", [1]).float(4, 1).float(4, 1), "more data"), (tensor("t", 7, [1]).int(7, 1).int(7, 1), "more data"),
-      (tensor("t", 7, [3]).int(7, 1), "1 elements where"),
-      (tensor("t", [1]).content(9, raw([1])).float(4, 1), "at once"),
-      (tensor("t", [1]).content(9, raw([1])).content(9, raw([1])), "raw data twice"),
-      (tensor("t", [1]).int(7, 1), "in field 7"), (tensor("t", [1]).float(4, 1).int(7, 1), "two kinds"),
-      (tensor("t", 8, [1]).text(6, "a"), "of strings"), (tensor("t", 14, [1]), "type 14"),
-      (tensor("t", 0, [1]), "type 0"),
-      (tensor("t", 22, [1]), "type 22"), (tensor("t", [1]).message(3, Proto()), "segment"),
-      (tensor("t", [2]).content(9, raw([1, .nan])), "element 1 is not a number"),
-      (tensor("t", 10, [1]).int(5, 0x7E00), "not a number"),
-      (tensor("t", 9, [1]).content(9, [2]), "its type can hold"), (tensor("t", 2, [1]).int(5, 256), "is 256"),
-      (tensor("t", 13, [1]).content(9, little(UInt64.max)), "its type can hold"),
-      (tensor("t", [1]).int(14, 2), "location 2"),
+      (onnxTensor("t", [-1]).content(9, []), "dimension of -1"), (onnxTensor("t", [1 << 32]), "dimension of"),
+      (onnxTensor("t", [1 << 31, 1 << 31, 1 << 31]), "more than 268435456 elements"),
+      (onnxTensor("t", [1 << 15, 1 << 15]), "more than 268435456 elements"),
+      (onnxTensor("t", .init(repeating: 1, count: 9)), "8 dimensions"),
+      (onnxTensor("t", [2]).content(9, [1, 2, 3]), "3 bytes of data where its shape needs 8"),
+      (onnxTensor("t", [2]).content(9, rawFloats([1, 2, 3])), "12 bytes"), (onnxTensor("t", [2]).float(4, 1), "4 bytes of data"),
+      (onnxTensor("t", [1]).float(4, 1).float(4, 1), "more data"), (onnxTensor("t", 7, [1]).int(7, 1).int(7, 1), "more data"),
+      (onnxTensor("t", 7, [3]).int(7, 1), "1 elements where"),
+      (onnxTensor("t", [1]).content(9, rawFloats([1])).float(4, 1), "at once"),
+      (onnxTensor("t", [1]).content(9, rawFloats([1])).content(9, rawFloats([1])), "raw data twice"),
+      (onnxTensor("t", [1]).int(7, 1), "in field 7"), (onnxTensor("t", [1]).float(4, 1).int(7, 1), "two kinds"),
+      (onnxTensor("t", 8, [1]).text(6, "a"), "of strings"), (onnxTensor("t", 14, [1]), "type 14"),
+      (onnxTensor("t", 0, [1]), "type 0"),
+      (onnxTensor("t", 22, [1]), "type 22"), (onnxTensor("t", [1]).message(3, Proto()), "segment"),
+      (onnxTensor("t", [2]).content(9, rawFloats([1, .nan])), "element 1 is not a number"),
+      (onnxTensor("t", 10, [1]).int(5, 0x7E00), "not a number"),
+      (onnxTensor("t", 9, [1]).content(9, [2]), "its type can hold"), (onnxTensor("t", 2, [1]).int(5, 256), "is 256"),
+      (onnxTensor("t", 13, [1]).content(9, littleBytes(UInt64.max)), "its type can hold"),
+      (onnxTensor("t", [1]).int(14, 2), "location 2"),
     ]
     for (initializer, expected) in cases {
-      let said = words(File().with { $0.initializers.append(initializer) }.bytes)
+      let said = onnxWords(ONNXDraft().with { $0.initializers.append(initializer) }.bytes)
       #expect(said.contains(expected), "\(said)")
     }
-    let many = (0..<3).map { tensor("t\($0)", [1 << 27]) }
+    let many = (0..<3).map { onnxTensor("t\($0)", [1 << 27]) }
     #expect(
-      words(File().with { $0.initializers += many }.bytes).contains("'t1' it has more than 268435456 elements in all"))
+      onnxWords(ONNXDraft().with { $0.initializers += many }.bytes).contains("'t1' it has more than 268435456 elements in all"))
   }
 
   @Test func `data beside the file are found by plain names, within bounds, and once`() throws {
     func outside(_ name: String, _ entries: [(String, String)]) -> Proto {
-      tensor(name, [2]).messages(13, entries.map { entry($0.0, $0.1) }).int(14, 1)
+      onnxTensor(name, [2]).messages(13, entries.map { onnxEntry($0.0, $0.1) }).int(14, 1)
     }
-    func file(_ tensors: Proto...) -> File { File().with { $0.initializers += tensors } }
-    let data = ["d": raw([1, 2, 3, 4])]
-    let model = try read(
+    func file(_ tensors: Proto...) -> ONNXDraft { ONNXDraft().with { $0.initializers += tensors } }
+    let data = ["d": rawFloats([1, 2, 3, 4])]
+    let model = try onnxRead(
       file(
         outside("a", [("location", "d"), ("offset", "8"), ("length", "8")]),
         outside("b", [("location", "d"), ("length", "8")])),
@@ -397,20 +304,20 @@ private func fixture(_ name: String) throws -> [UInt8] {
       ([("location", "d"), ("length", "4")], "4 bytes of data"), ([("location", "d")], "16 bytes of data"),
     ]
     for (entries, expected) in cases {
-      let said = words(file(outside("a", entries)).bytes, external: data)
+      let said = onnxWords(file(outside("a", entries)).bytes, external: data)
       #expect(said.contains(expected), "\(said)")
     }
     let part = [("location", "d"), ("length", "8")]
     #expect(
-      words(file(outside("a", part), outside("b", part), outside("c", part)).bytes, external: data).contains("share"))
-    #expect(words(file(outside("a", part).float(4, 1)).bytes, external: data).contains("inside and outside"))
+      onnxWords(file(outside("a", part), outside("b", part), outside("c", part)).bytes, external: data).contains("share"))
+    #expect(onnxWords(file(outside("a", part).float(4, 1)).bytes, external: data).contains("inside and outside"))
     #expect(
-      words(file(tensor("a", [2]).message(13, entry("location", "d"))).bytes).contains("says that they are inside"))
+      onnxWords(file(onnxTensor("a", [2]).message(13, onnxEntry("location", "d"))).bytes).contains("says that they are inside"))
   }
 
   @Test func `whatever is changed in a good file, it is read or refused`() throws {
     for name in ["cnn-training.onnx", ""] {
-      let good = try name.isEmpty ? File().bytes : fixture(name)
+      let good = try name.isEmpty ? ONNXDraft().bytes : onnxFixture(name)
       var count = 0
       for seed in 0..<2_000 {
         var chance = Seed(UInt64(seed)).stream
@@ -451,26 +358,26 @@ private func fixture(_ name: String) throws -> [UInt8] {
 
   @Test func `other weights change their bytes alone`() throws {
     let doubles: [Double] = [1.1, 2.2]
-    let half = tensor("half", 10, [2]).int(5, 0x3C00).int(5, 1)
-    let file = File().with {
+    let half = onnxTensor("half", 10, [2]).int(5, 0x3C00).int(5, 1)
+    let file = ONNXDraft().with {
       $0.initializers += [
-        tensor("typed", [2]).float(4, 5).text(12, "doc").float(4, 6), half,
-        tensor("double", 11, [2]).content(9, doubles.flatMap { little($0.bitPattern) }),
-        tensor("whole", 7, [1]).int(7, 1), tensor("empty", [2]),
+        onnxTensor("typed", [2]).float(4, 5).text(12, "doc").float(4, 6), half,
+        onnxTensor("double", 11, [2]).content(9, doubles.flatMap { littleBytes($0.bitPattern) }),
+        onnxTensor("whole", 7, [1]).int(7, 1), onnxTensor("empty", [2]),
       ]
     }
-    let model = try read(file)
+    let model = try onnxRead(file)
     let same: [String: [Float]] = ["w": [1, 2, 3, 4], "typed": [5, 6], "half": [1, 0x1p-24], "double": [1.1, 2.2]]
     #expect(try model.replacing(same) == file.bytes)
     let changed = try model.replacing([
       "w": [1, 2, 3, -4], "typed": [5, 7], "half": [0x1p-24, 2], "double": [1.1, 3], "empty": [8, 9],
     ])
     let expected = file.with {
-      $0.initializers[0] = weight("w", [1, 2, 3, -4])
-      $0.initializers[1] = tensor("typed", [2]).float(4, 5).text(12, "doc").float(4, 7)
-      $0.initializers[2] = tensor("half", 10, [2]).int(5, 1).int(5, 0x4000)
-      $0.initializers[3] = tensor("double", 11, [2]).content(9, [1.1, 3].flatMap { little($0.bitPattern) })
-      $0.initializers[5] = tensor("empty", [2]).content(9, raw([8, 9]))
+      $0.initializers[0] = onnxWeight("w", [1, 2, 3, -4])
+      $0.initializers[1] = onnxTensor("typed", [2]).float(4, 5).text(12, "doc").float(4, 7)
+      $0.initializers[2] = onnxTensor("half", 10, [2]).int(5, 1).int(5, 0x4000)
+      $0.initializers[3] = onnxTensor("double", 11, [2]).content(9, [1.1, 3].flatMap { littleBytes($0.bitPattern) })
+      $0.initializers[5] = onnxTensor("empty", [2]).content(9, rawFloats([8, 9]))
     }
     #expect(changed == expected.bytes)
     let wrong: [([String: [Float]], String)] = [
@@ -487,12 +394,12 @@ private func fixture(_ name: String) throws -> [UInt8] {
   }
 
   @Test func `a stripped file has no weights, nor what only people read, and takes weights again`() throws {
-    let file = File().with {
-      $0.nodes[0] = node("Mul", ["x", "w"], ["h"], [attribute("b", 2).int(3, 1), attribute("a", 1).float(2, 2)])
-      $0.initializers.append(weight("kept", [5]))
-      $0.end = Proto().text(6, "document").message(14, entry("key", "secret"))
+    let file = ONNXDraft().with {
+      $0.nodes[0] = onnxNode("Mul", ["x", "w"], ["h"], [onnxAttribute("b", 2).int(3, 1), onnxAttribute("a", 1).float(2, 2)])
+      $0.initializers.append(onnxWeight("kept", [5]))
+      $0.end = Proto().text(6, "document").message(14, onnxEntry("key", "secret"))
     }
-    let model = try read(file)
+    let model = try onnxRead(file)
     let stripped = model.stripped(of: ["w"])
     let again = try ONNXModel(bytes: stripped, named: "stripped")
     #expect(
@@ -508,10 +415,10 @@ private func fixture(_ name: String) throws -> [UInt8] {
     #expect(try ONNXModel(bytes: model.replacing(["w": [9, 9, 9, 9]]), named: "").stripped(of: ["w"]) == stripped)
   }
 
-  // MARK: Files of PyTorch
+  // MARK: ONNXDrafts of PyTorch
 
   @Test func `a file of the older exporter is read as other readers read it`() throws {
-    let bytes = try fixture("cnn-training.onnx")
+    let bytes = try onnxFixture("cnn-training.onnx")
     let model = try ONNXModel(bytes: bytes, named: "cnn-training.onnx")
     #expect(
       model.irVersion == 8 && model.opset == 17 && model.producer == "pytorch" && model.producerVersion == "2.13.0")
@@ -531,9 +438,9 @@ private func fixture(_ name: String) throws -> [UInt8] {
   }
 
   @Test func `a file of the newer exporter is read with its data beside it, and is written as one`() throws {
-    let bytes = try fixture("cnn-dynamo.onnx")
-    let data = ["cnn-dynamo.onnx.data": try fixture("cnn-dynamo.onnx.data")]
-    #expect(words(bytes).contains("'cnn-dynamo.onnx.data', which did not come with it"))
+    let bytes = try onnxFixture("cnn-dynamo.onnx")
+    let data = ["cnn-dynamo.onnx.data": try onnxFixture("cnn-dynamo.onnx.data")]
+    #expect(onnxWords(bytes).contains("'cnn-dynamo.onnx.data', which did not come with it"))
     let model = try ONNXModel(bytes: bytes, external: data, named: "cnn-dynamo.onnx")
     #expect(model.irVersion == 10 && model.opset == 20 && model.producerVersion == "2.13.0+cpu")
     #expect(model.nodes.map(\.op) == ["Conv", "Relu", "MaxPool", "Reshape", "Dropout", "Gemm"])

@@ -285,7 +285,7 @@ extension Lowering {
 
   func int(_ node: ONNXNode, _ name: String, _ usual: Int) throws(LearnError) -> Int {
     guard let attribute = node.attributes[name] else { return usual }
-    guard case .int(let value) = attribute, abs(value) < 1 << 40, value != Int64.min else {
+    guard case .int(let value) = attribute, value > -(1 << 40), value < 1 << 40 else {
       throw .onnx("\(node.place): its attribute '\(name)' is not a number that can be used")
     }
     return Int(value)

@@ -126,7 +126,7 @@ extension Lowering {
       let axis = try axis(chosen[index], shape.count, node)
       guard seen.insert(axis).inserted else { throw .onnx("\(node.place) cuts axis \(axis) twice") }
       let (size, step) = (shape[axis], strides[index])
-      guard step != 0, abs(step) <= 1 << 31 else { throw .onnx("\(node.place) cuts in steps of \(step)") }
+      guard step != 0, step >= -(1 << 31), step <= 1 << 31 else { throw .onnx("\(node.place) cuts in steps of \(step)") }
       let start = from[index] < 0 ? from[index] + size : from[index]
       let end = to[index] < 0 ? to[index] + size : to[index]
       if step > 0 {

@@ -24,6 +24,8 @@ struct KernelTable: @unchecked Sendable {
 public final class Model: Sendable {
   public static let parameterLimit = 1 << 28
   public static let sizeLimit = 1 << 16
+  /// Bytes that one engine may take.
+  public static let memoryLimit = 1 << 34
 
   public let declaration: ModelDeclaration
   public let parameters: [ParameterInfo]

@@ -1,5 +1,5 @@
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  _ = try? ONNXModel(bytes: Array(UnsafeBufferPointer(start: start, count: count)), named: "f")
+  try? FuzzReaders.onnx(Array(UnsafeBufferPointer(start: start, count: count)))
   return 0
 }

@@ -5,6 +5,7 @@ import Runtime
 /// Trains a model of an ONNX file for a few steps and writes down everything, so that another engine can be compared:
 ///
 ///     probe MODEL.onnx --data DATA.safetensors --recipe RECIPE.json --out OUT.safetensors [--onnx OUT.onnx]
+///     probe strip MODEL.onnx OUT.onnx      the same file without the values of its parameters
 @main
 struct Probe {
   struct Recipe: Decodable {
@@ -46,6 +47,14 @@ struct Probe {
         files.append(arguments[index])
         index += 1
       }
+    }
+    if files.first == "strip", files.count == 3 {
+      let file = try ONNXModel(bytes: [UInt8](try read(files[1])), named: files[1])
+      var declaration = ModelDeclaration()
+      declaration.graph = file.stripped(of: [])
+      let names = try Model(unbounded: declaration).parameters.map(\.name)
+      try Data(file.stripped(of: Set(names))).write(to: URL(fileURLWithPath: files[2]))
+      return
     }
     guard let path = files.first, let data = options["--data"], let recipePath = options["--recipe"],
       let out = options["--out"]

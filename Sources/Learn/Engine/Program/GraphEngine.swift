@@ -76,6 +76,11 @@ final class GraphEngine: Engine, @unchecked Sendable {
       needsOrigin ? trainedFloats : 0, outputRows, targetFloats, model.features,
     ]
     let held = sizes.reduce(0) { $0 + Arena.size($1) }
+    guard (held + program.floats) * 4 <= Model.memoryLimit else {
+      throw .training(
+        "a batch of \(maxBatch) needs \((held + program.floats) / (1 << 18)) MiB; at most \(Model.memoryLimit >> 20) MiB are "
+          + "taken, so make the batch smaller")
+    }
     store0 = try Arena(floats: held)
     workFloats = program.floats
     work = try Arena(floats: Arena.size(workFloats))
@@ -215,7 +220,7 @@ final class GraphEngine: Engine, @unchecked Sendable {
     var correct = 0
     let loss = self.loss(program.output, batch, slope: program.output.slope, &correct)
     program.backward(run)
-    if program.hasFault {
+    if program.takeFault() {
       throw .training("a whole number of the samples is not an index of its table; numbers begin at 0")
     }
     return loss
@@ -231,7 +236,7 @@ final class GraphEngine: Engine, @unchecked Sendable {
     let rows = model.loss == .crossEntropy ? program.output.rows : batch
     result.lossSum += loss(program.output, batch, slope: nil, &result.correct) * Double(rows / batch)
     result.count += rows
-    if program.hasFault { throw .data("a whole number of the samples is not an index of its table") }
+    if program.takeFault() { throw .data("a whole number of the samples is not an index of its table") }
   }
   /// Scores of the batch that was loaded, row by row as the output's shape says.
   func scores(batch: Int) throws(LearnError) -> [Float] {

@@ -79,7 +79,11 @@ final class Program {
     for step in steps.reversed() where step.wants.contains(true) { step.backward(run) }
   }
   /// Whether a whole number was outside its table since it was asked last.
-  var hasFault: Bool { gathers.contains(where: \.hasFault) }
+  func takeFault() -> Bool {
+    var hasFault = false
+    for gather in gathers where gather.takeFault() { hasFault = true }
+    return hasFault
+  }
 }
 
 /// When each piece is needed: a step at moment i forward and at 2n - i backward, the loss at n.

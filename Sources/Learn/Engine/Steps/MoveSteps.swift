@@ -133,7 +133,11 @@ final class ScatterStep: Step {
 
 /// Rows of a table by whole numbers; a number outside it is remembered as a fault and reads row 0.
 final class GatherStep: Step {
-  private(set) var hasFault = false
+  private var hasFault = false
+  func takeFault() -> Bool {
+    defer { hasFault = false }
+    return hasFault
+  }
   override func forward(_ run: Run) {
     let table = inputs[0]
     let ids = inputs[1]
