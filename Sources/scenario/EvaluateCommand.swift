@@ -41,7 +41,9 @@ struct EvaluateCommand: ParsableCommand {
         values = try Weights(safetensors: try FileReader.all(path: weights, limit: 1 << 31), for: subject.model)
       }
       var scaling = subject.normalisation
-      if let normalisation { scaling = try Normalisation(json: try FileReader.all(path: normalisation, limit: 1 << 28)) }
+      if let normalisation {
+        scaling = try Normalisation(json: try FileReader.all(path: normalisation, limit: 1 << 28))
+      }
       let samples = try self.samples(scaling)
       let result = try subject.model.evaluate(values, on: samples, rows: 0..<samples.count)
       try show(result, subject.model)

@@ -5,7 +5,8 @@ import Simulator
 
 struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "export", abstract: "Write the weights that a run delivered for another program, and show how it loads them.",
+    commandName: "export",
+    abstract: "Write the weights that a run delivered for another program, and show how it loads them.",
     discussion: """
       Examples:
         scenario export runs/0123456789abcdef --to onnx --out model.onnx
@@ -26,7 +27,8 @@ struct ExportCommand: ParsableCommand {
       switch to {
       case .safetensors: bytes = subject.weights.bytes
       case .onnx:
-        bytes = try subject.file?.replacing(subject.model.named(subject.weights))
+        bytes =
+          try subject.file?.replacing(subject.model.named(subject.weights))
           ?? LayerExport.onnx(subject.model, subject.weights)
       }
       do {

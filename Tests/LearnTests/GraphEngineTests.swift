@@ -28,7 +28,8 @@ import Testing
       }
       let targets: Dataset.Targets =
         model.loss == .crossEntropy
-        ? .classes((0..<(count * model.targets)).map { _ in stream.below(model.classes) }, per: model.targets, of: model.classes)
+        ? .classes(
+          (0..<(count * model.targets)).map { _ in stream.below(model.classes) }, per: model.targets, of: model.classes)
         : .values((0..<(count * model.targets)).map { _ in Float(stream.below(2)) }, per: model.targets)
       return try Dataset(features: .floats(features), targets: targets, shape: [model.features]).chunk(rows: 0..<count)
     }
@@ -115,7 +116,8 @@ import Testing
     var optimizer = Optimizer.sgd(momentum: 0.5)
     optimizer.clipNorm = 1e6
     let graph = try model.train(
-      from: start, on: samples, recipe: TrainingRecipe(learningRate: 0.02, optimizer: optimizer, batch: 7), seed: Seed(2))
+      from: start, on: samples, recipe: TrainingRecipe(learningRate: 0.02, optimizer: optimizer, batch: 7),
+      seed: Seed(2))
     #expect(abs(chain.loss - graph.loss) < 1e-5)
     #expect(zip(chain.weights.values, graph.weights.values).allSatisfy { abs($0 - $1) < 2e-5 })
   }
@@ -195,7 +197,8 @@ import Testing
     declaration.graph = file.bytes
     declaration.loss = .squared
     let model = try Model(declaration)
-    let samples = try Dataset(features: .floats([1, 1]), targets: .values([0, 0], per: 1), shape: [1]).chunk(rows: 0..<2)
+    let samples = try Dataset(features: .floats([1, 1]), targets: .values([0, 0], per: 1), shape: [1]).chunk(
+      rows: 0..<2)
     let start = try #require(try model.fileWeights())
     func after(_ change: (inout Optimizer) -> Void) throws -> Double {
       var optimizer = Optimizer()

@@ -50,7 +50,8 @@ import Testing
     // Shape, Gather, Concat and Reshape, as exporters write a view.
     let file = draft(
       [
-        onnxNode("Shape", ["h"], ["s"]), onnxNode("Gather", ["s", "zero"], ["n"], [onnxAttribute("axis", 2).int(3, 0)]),
+        onnxNode("Shape", ["h"], ["s"]),
+        onnxNode("Gather", ["s", "zero"], ["n"], [onnxAttribute("axis", 2).int(3, 0)]),
         onnxNode("Unsqueeze", ["n", "axes"], ["u"]),
         onnxNode("Concat", ["u", "rest"], ["shape"], [onnxAttribute("axis", 2).int(3, 0)]),
         onnxNode("Reshape", ["h", "shape"], ["y"]),
@@ -74,12 +75,17 @@ import Testing
       (draft([onnxNode("Reshape", ["h", "s"], ["y"])], [ints("s", [-1, -1])]), "cannot give"),
       (draft([onnxNode("Reshape", ["h", "s"], ["y"])], [ints("s", [big, big, big])]), "cannot give"),
       (draft([onnxNode("Expand", ["h", "s"], ["y"])], [ints("s", [big, big, 4])]), "Expand"),
-      (draft([onnxNode("ConstantOfShape", ["s"], ["c"]), onnxNode("Add", ["h", "c"], ["y"])], [ints("s", [big, big])]), "ConstantOfShape"),
+      (
+        draft(
+          [onnxNode("ConstantOfShape", ["s"], ["c"]), onnxNode("Add", ["h", "c"], ["y"])], [ints("s", [big, big])]),
+        "ConstantOfShape"
+      ),
       (
         draft(
           [onnxNode("Range", ["a", "b", "c"], ["r"]), onnxNode("Add", ["h", "r"], ["y"])],
           [
-            onnxTensor("a", 7, []).content(9, littleBytes(Int64(0))), onnxTensor("b", 7, []).content(9, littleBytes(Int64.max)),
+            onnxTensor("a", 7, []).content(9, littleBytes(Int64(0))),
+            onnxTensor("b", 7, []).content(9, littleBytes(Int64.max)),
             onnxTensor("c", 7, []).content(9, littleBytes(Int64(1))),
           ]), "too long a range"
       ),
@@ -94,9 +100,20 @@ import Testing
       (
         draft([onnxNode("Pad", ["h", "p"], ["y"])], [ints("p", [0, big, 0, big])]), "Pad"
       ),
-      (draft([onnxNode("Split", ["h", "p"], ["y", "z"], [onnxAttribute("axis", 2).int(3, 1)])], [ints("p", [1, 9])]), "splits"),
-      (draft([onnxNode("MatMul", ["h", "k"], ["y"])], [onnxTensor("k", [5, 2]).content(9, rawFloats(Array(repeating: 1, count: 10)))]), "does not fit"),
-      (draft([onnxNode("Add", ["h", "k"], ["y"])], [onnxTensor("k", [3]).content(9, rawFloats([1, 2, 3]))]), "do not fit together"),
+      (
+        draft(
+          [onnxNode("Split", ["h", "p"], ["y", "z"], [onnxAttribute("axis", 2).int(3, 1)])], [ints("p", [1, 9])]),
+        "splits"
+      ),
+      (
+        draft(
+          [onnxNode("MatMul", ["h", "k"], ["y"])],
+          [onnxTensor("k", [5, 2]).content(9, rawFloats(Array(repeating: 1, count: 10)))]), "does not fit"
+      ),
+      (
+        draft([onnxNode("Add", ["h", "k"], ["y"])], [onnxTensor("k", [3]).content(9, rawFloats([1, 2, 3]))]),
+        "do not fit together"
+      ),
       (draft([onnxNode("Gemm", ["h"], ["y"])]), "inputs"),
       (draft([onnxNode("Relu", ["h"], ["y"])], input: [0]), "1"),
       (draft([onnxNode("Relu", ["h"], ["y"])], input: [big, big]), "shape"),
@@ -117,10 +134,15 @@ import Testing
         "does not fit"
       ),
       (
-        draft([onnxNode("MaxPool", ["h"], ["y"], [list("kernel_shape", [2, 2]), list("pads", [2, 2, 2, 2])])], input: [1, 4, 4]),
+        draft(
+          [onnxNode("MaxPool", ["h"], ["y"], [list("kernel_shape", [2, 2]), list("pads", [2, 2, 2, 2])])],
+          input: [1, 4, 4]),
         "reaches as far"
       ),
-      (draft([onnxNode("Dropout", ["h", "k"], ["y"])], [onnxTensor("k", []).content(9, rawFloats([1]))]), "drops a share"),
+      (
+        draft([onnxNode("Dropout", ["h", "k"], ["y"])], [onnxTensor("k", []).content(9, rawFloats([1]))]),
+        "drops a share"
+      ),
       (draft([onnxNode("Relu", ["h"], ["y"])], output: "h2"), "h2"),
     ]
     for (file, reason) in cases {
@@ -142,7 +164,8 @@ import Testing
   @Test func `a product that squares a long axis is refused`() {
     // [n, 30000, 1] times [n, 1, 30000].
     let nodes = [
-      onnxNode("Reshape", ["h", "a"], ["p"]), onnxNode("Reshape", ["h", "b"], ["q"]), onnxNode("MatMul", ["p", "q"], ["y"]),
+      onnxNode("Reshape", ["h", "a"], ["p"]), onnxNode("Reshape", ["h", "b"], ["q"]),
+      onnxNode("MatMul", ["p", "q"], ["y"]),
     ]
     let file = draft(nodes, [ints("a", [0, 30_000, 1]), ints("b", [0, 1, 30_000])], input: [30_000])
     #expect(words(file).contains("the most"))

@@ -20,7 +20,9 @@ struct Proto {
   func int(_ field: UInt64, _ value: Int64) -> Proto {
     raw(Self.varint(field << 3) + Self.varint(UInt64(bitPattern: value)))
   }
-  func float(_ field: UInt64, _ value: Float) -> Proto { raw(Self.varint(field << 3 | 5) + littleBytes(value.bitPattern)) }
+  func float(_ field: UInt64, _ value: Float) -> Proto {
+    raw(Self.varint(field << 3 | 5) + littleBytes(value.bitPattern))
+  }
   func content(_ field: UInt64, _ content: [UInt8]) -> Proto {
     raw(Self.varint(field << 3 | 2) + Self.varint(UInt64(content.count)) + content)
   }

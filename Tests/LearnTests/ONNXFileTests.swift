@@ -21,7 +21,8 @@ import Testing
 
   @Test func `nodes out of order are sorted, and no more is moved than must be`() throws {
     let nodes = [
-      onnxNode("Relu", ["x"], ["a"]), onnxNode("Add", ["b", "c"], ["y"]), onnxNode("Tanh", ["a"], ["c"]), onnxNode("Exp", ["a"], ["b"]),
+      onnxNode("Relu", ["x"], ["a"]), onnxNode("Add", ["b", "c"], ["y"]), onnxNode("Tanh", ["a"], ["c"]),
+      onnxNode("Exp", ["a"], ["b"]),
       onnxNode("Neg", ["x"], ["z"]),
     ]
     let model = try onnxRead(ONNXDraft().with { $0.nodes = nodes })
@@ -38,8 +39,10 @@ import Testing
 
   @Test func `attributes of every kind are read, packed or not, with their type or without`() throws {
     let attributes: [Proto] = [
-      onnxAttribute("f", 1).float(2, 1.5), onnxAttribute("i", 2).int(3, -7), onnxAttribute("s", 3).text(4, "SAME_UPPER"),
-      onnxAttribute("t", 4).message(5, onnxTensor("", 7, [2]).content(9, littleBytes(Int64(-1)) + littleBytes(Int64(64)))),
+      onnxAttribute("f", 1).float(2, 1.5), onnxAttribute("i", 2).int(3, -7),
+      onnxAttribute("s", 3).text(4, "SAME_UPPER"),
+      onnxAttribute("t", 4).message(
+        5, onnxTensor("", 7, [2]).content(9, littleBytes(Int64(-1)) + littleBytes(Int64(64)))),
       onnxAttribute("fs", 6).float(7, 1).float(7, -2), onnxAttribute("packed fs", 6).content(7, rawFloats([3, 4])),
       onnxAttribute("is", 7).int(8, 1).int(8, Int64.min), onnxAttribute("packed is", 7).content(8, [1, 0x80, 1]),
       onnxAttribute("ss", 8).text(9, "a").text(9, "b"), onnxAttribute("zero", 2), onnxAttribute("none", 7),
@@ -120,7 +123,8 @@ import Testing
     #expect(model.inputs.map(\.name) == ["x"])
     #expect(try ONNXModel(bytes: model.stripped(of: ["w"]), named: "again").inputs.map(\.name) == ["x"])
     #expect(
-      onnxWords(file.with { $0.inputs[1] = onnxValue("w", 1, [Proto().int(1, 5)]) }.bytes).contains("another type or shape"))
+      onnxWords(file.with { $0.inputs[1] = onnxValue("w", 1, [Proto().int(1, 5)]) }.bytes).contains(
+        "another type or shape"))
   }
 
   @Test func `unknown fields, documents and metadata are passed over`() throws {
@@ -173,7 +177,10 @@ import Testing
       ({ $0.end = Proto().message(25, Proto()) }, "functions"),
       ({ $0.end = Proto().message(20, Proto()) }, "training_info"),
       ({ $0.graphEnd = Proto().message(15, Proto()) }, "sparse"),
-      ({ $0.graphEnd = Proto().message(14, Proto().text(1, "w").message(2, onnxEntry("SCALE_TENSOR", "s"))) }, "quantized"),
+      (
+        { $0.graphEnd = Proto().message(14, Proto().text(1, "w").message(2, onnxEntry("SCALE_TENSOR", "s"))) },
+        "quantized"
+      ),
       ({ $0.nodes[0] = $0.nodes[0].text(7, "com.microsoft") }, "the domain 'com.microsoft'"),
       ({ $0.nodes[0] = $0.nodes[0].text(7, "ai.onnx.ml") }, "does not import"),
       ({ $0.nodes[0] = $0.nodes[0].text(8, "o") }, "overload"),
@@ -190,7 +197,8 @@ import Testing
       ({ $0.nodes = [] }, "no nodes"), ({ $0.outputs = [] }, "no outputs"),
       ({ $0.nodes[1] = onnxNode("Relu", ["q"], ["y"]) }, "node 1 'n' (Relu) reads 'q', which nothing defines"),
       ({ $0.nodes[1] = onnxNode("Relu", ["y"], ["y"]) }, "its own output"),
-      ({ $0.nodes[0] = onnxNode("Mul", ["x", "y"], ["h"]) }, "a cycle"), ({ $0.outputs = [onnxValue("q")] }, "output 'q'"),
+      ({ $0.nodes[0] = onnxNode("Mul", ["x", "y"], ["h"]) }, "a cycle"),
+      ({ $0.outputs = [onnxValue("q")] }, "output 'q'"),
       ({ $0.outputs.append($0.outputs[0]) }, "two outputs 'y'"), ({ $0.inputs.append($0.inputs[0]) }, "two inputs 'x'"),
       ({ $0.initializers.append(onnxWeight()) }, "two initializers 'w'"),
       ({ $0.nodes.append(onnxNode("Relu", ["x"], ["y"])) }, "as node 1"),
@@ -206,7 +214,10 @@ import Testing
       ({ $0.nodes = .init(repeating: $0.nodes[0], count: 20_001) }, "more than 20000 nodes"),
       ({ $0.initializers = (0...5_000).map { onnxWeight("w\($0)", [1]) } }, "more than 5000 initializers"),
       ({ $0.nodes[0] = onnxNode("Sum", .init(repeating: "x", count: 1_025), ["h"]) }, "more than 1024 inputs"),
-      ({ $0.nodes = .init(repeating: onnxNode("Sum", .init(repeating: "", count: 1_000), ["h"]), count: 300) }, "262144"),
+      (
+        { $0.nodes = .init(repeating: onnxNode("Sum", .init(repeating: "", count: 1_000), ["h"]), count: 300) },
+        "262144"
+      ),
     ]
     for (change, expected) in cases {
       let said = onnxWords(ONNXDraft().with(change).bytes)
@@ -222,7 +233,8 @@ import Testing
     for field in [6, 11] as [UInt64] {
       let body = onnxAttribute("body", field == 6 ? 5 : 10).message(field, ONNXDraft().graph)
       #expect(
-        onnxWords(ONNXDraft().with { $0.nodes[1] = onnxNode("SequenceMap", ["h"], ["y"], [body]) }.bytes).contains("holds a graph"))
+        onnxWords(ONNXDraft().with { $0.nodes[1] = onnxNode("SequenceMap", ["h"], ["y"], [body]) }.bytes).contains(
+          "holds a graph"))
     }
   }
 
@@ -256,8 +268,10 @@ import Testing
       (onnxTensor("t", [1 << 15, 1 << 15]), "more than 268435456 elements"),
       (onnxTensor("t", .init(repeating: 1, count: 9)), "8 dimensions"),
       (onnxTensor("t", [2]).content(9, [1, 2, 3]), "3 bytes of data where its shape needs 8"),
-      (onnxTensor("t", [2]).content(9, rawFloats([1, 2, 3])), "12 bytes"), (onnxTensor("t", [2]).float(4, 1), "4 bytes of data"),
-      (onnxTensor("t", [1]).float(4, 1).float(4, 1), "more data"), (onnxTensor("t", 7, [1]).int(7, 1).int(7, 1), "more data"),
+      (onnxTensor("t", [2]).content(9, rawFloats([1, 2, 3])), "12 bytes"),
+      (onnxTensor("t", [2]).float(4, 1), "4 bytes of data"),
+      (onnxTensor("t", [1]).float(4, 1).float(4, 1), "more data"),
+      (onnxTensor("t", 7, [1]).int(7, 1).int(7, 1), "more data"),
       (onnxTensor("t", 7, [3]).int(7, 1), "1 elements where"),
       (onnxTensor("t", [1]).content(9, rawFloats([1])).float(4, 1), "at once"),
       (onnxTensor("t", [1]).content(9, rawFloats([1])).content(9, rawFloats([1])), "raw data twice"),
@@ -277,7 +291,8 @@ import Testing
     }
     let many = (0..<3).map { onnxTensor("t\($0)", [1 << 27]) }
     #expect(
-      onnxWords(ONNXDraft().with { $0.initializers += many }.bytes).contains("'t1' it has more than 268435456 elements in all"))
+      onnxWords(ONNXDraft().with { $0.initializers += many }.bytes).contains(
+        "'t1' it has more than 268435456 elements in all"))
   }
 
   @Test func `data beside the file are found by plain names, within bounds, and once`() throws {
@@ -309,10 +324,12 @@ import Testing
     }
     let part = [("location", "d"), ("length", "8")]
     #expect(
-      onnxWords(file(outside("a", part), outside("b", part), outside("c", part)).bytes, external: data).contains("share"))
+      onnxWords(file(outside("a", part), outside("b", part), outside("c", part)).bytes, external: data).contains(
+        "share"))
     #expect(onnxWords(file(outside("a", part).float(4, 1)).bytes, external: data).contains("inside and outside"))
     #expect(
-      onnxWords(file(onnxTensor("a", [2]).message(13, onnxEntry("location", "d"))).bytes).contains("says that they are inside"))
+      onnxWords(file(onnxTensor("a", [2]).message(13, onnxEntry("location", "d"))).bytes).contains(
+        "says that they are inside"))
   }
 
   @Test func `whatever is changed in a good file, it is read or refused`() throws {
@@ -395,7 +412,8 @@ import Testing
 
   @Test func `a stripped file has no weights, nor what only people read, and takes weights again`() throws {
     let file = ONNXDraft().with {
-      $0.nodes[0] = onnxNode("Mul", ["x", "w"], ["h"], [onnxAttribute("b", 2).int(3, 1), onnxAttribute("a", 1).float(2, 2)])
+      $0.nodes[0] = onnxNode(
+        "Mul", ["x", "w"], ["h"], [onnxAttribute("b", 2).int(3, 1), onnxAttribute("a", 1).float(2, 2)])
       $0.initializers.append(onnxWeight("kept", [5]))
       $0.end = Proto().text(6, "document").message(14, onnxEntry("key", "secret"))
     }

@@ -108,7 +108,8 @@ public final class AuditorRole: PeerRole, @unchecked Sendable {
       case .success(let weights) = TrainerRole.openCheckpoint(
         sealedCheckpoint, kit.checkpoint, kit.checkpointKey, model),
       let outcome = try? model.train(
-        from: weights, on: samples, recipe: kit.job.recipe.at(round: round, of: kit.job.rounds), seed: kit.job.trainingSeed(chunk: kit.chunk, round: round))
+        from: weights, on: samples, recipe: kit.job.recipe.at(round: round, of: kit.job.rounds),
+        seed: kit.job.trainingSeed(chunk: kit.chunk, round: round))
     else { return nil }
     return outcome.weights.digest
   }

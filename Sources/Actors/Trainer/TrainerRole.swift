@@ -224,7 +224,8 @@ public final class TrainerRole: PeerRole, @unchecked Sendable {
     host.offload(cost: device.cost(flops: flops) + device.cost(bytes: model.weightBytes * 2)) { () -> Trained? in
       guard
         let outcome = try? training(
-          model, checkpoint.weights, samples, job.recipe.at(round: name.round, of: job.rounds), job.trainingSeed(chunk: chunk, round: name.round))
+          model, checkpoint.weights, samples, job.recipe.at(round: name.round, of: job.rounds),
+          job.trainingSeed(chunk: chunk, round: name.round))
       else { return nil }
       let sealed = Seal.seal(
         outcome.weights.bytes, key: slot.leaseKey, counter: UInt64(name.round),

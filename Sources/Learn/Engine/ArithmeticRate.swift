@@ -14,7 +14,8 @@ public enum ArithmeticRate {
     let products = Products(kernels: kernels)
     for _ in 0..<rounds {
       products.multiply(
-        rows: rows, depth: depth, columns: columns, a, depth, a + rows * depth, columns, a + rows * depth + depth * columns,
+        rows: rows, depth: depth, columns: columns, a, depth, a + rows * depth, columns,
+        a + rows * depth + depth * columns,
         columns)
     }
     return Double(rounds) * 2 * Double(rows * depth * columns)

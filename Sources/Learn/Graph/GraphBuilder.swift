@@ -57,7 +57,8 @@ struct GraphBuilder {
     for size in shape {
       let (next, overflow) = count.multipliedReportingOverflow(by: size)
       guard size >= 1, !overflow, next <= Self.elementLimit else {
-        throw .model("\(place) has the shape \(shape); sizes begin at 1, and \(Self.elementLimit) elements are the most")
+        throw .model(
+          "\(place) has the shape \(shape); sizes begin at 1, and \(Self.elementLimit) elements are the most")
       }
       count = next
     }

@@ -34,7 +34,8 @@ enum ExportCheck {
 
   private static func isScaleOrBias(_ node: ONNXNode, _ slot: Int) -> Bool {
     switch node.op {
-    case "LayerNormalization", "BatchNormalization", "InstanceNormalization", "GroupNormalization": slot == 1 || slot == 2
+    case "LayerNormalization", "BatchNormalization", "InstanceNormalization", "GroupNormalization":
+      slot == 1 || slot == 2
     case "Conv", "Gemm": slot == 2
     case "Add", "Mul": true
     default: false

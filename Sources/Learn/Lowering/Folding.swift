@@ -72,7 +72,8 @@ extension Lowering {
       return target.holdsFloats
         ? Constant(shape: x.shape, values: x.values.map { Double(Float($0)) }, isWhole: false)
         : Constant(shape: x.shape, values: x.whole.map(Double.init), isWhole: true)
-    case "Add", "Sub", "Mul", "Div", "Mod", "Pow", "Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or",
+    case "Add", "Sub", "Mul", "Div", "Mod", "Pow", "Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And",
+      "Or",
       "Xor", "Max", "Min":
       guard inputs.count == 2 else { return nil }
       return try foldBinary(node, x, try input(1))
@@ -96,7 +97,9 @@ extension Lowering {
         throw .onnx("\(node.place): a range needs a start, a limit and a step other than 0")
       }
       let count = ((limit.values[0] - start.values[0]) / delta.values[0]).rounded(.up)
-      guard count.isFinite, count <= Double(FoldingBudget.each) else { throw .onnx("\(node.place) is too long a range") }
+      guard count.isFinite, count <= Double(FoldingBudget.each) else {
+        throw .onnx("\(node.place) is too long a range")
+      }
       let steps = max(0, Int(count))
       try spend([steps], node)
       return Constant(

@@ -66,7 +66,8 @@ enum Fusion {
     let uses = graph.uses
     func made(_ id: Graph.ID) -> Graph.Node? { uses[id] == 1 ? makers[id].map { graph.nodes[$0] } : nil }
     func half(_ id: Graph.ID) -> Graph.ID? {
-      guard let node = made(id), case .unary(.affine, let alpha, let beta) = node.operation, alpha == 0.5, beta == 0 else {
+      guard let node = made(id), case .unary(.affine, let alpha, let beta) = node.operation, alpha == 0.5, beta == 0
+      else {
         return nil
       }
       return node.inputs[0]

@@ -141,7 +141,8 @@ extension Lowering {
     }
     if node.op == "AveragePool", counts, window != padded {
       throw .onnx(
-        "\(node.place), opset \(model.opset): ceil_mode together with count_include_pad is not supported for AveragePool")
+        "\(node.place), opset \(model.opset): ceil_mode together with count_include_pad is not supported for AveragePool"
+      )
     }
     let operation: Operation =
       node.op == "MaxPool" ? .maxPool(window) : .meanPool(window, countsPadding: counts)
@@ -262,7 +263,8 @@ extension Lowering {
     if cell == .gru, try int(node, "linear_before_reset", 0) == 0 { throw refuse("linear_before_reset 0") }
     if optional(inputs, 4) != nil { throw refuse("a list of sequence lengths") }
     if optional(inputs, 7) != nil { throw refuse("a peephole") }
-    if node.outputs.count > 2, !node.outputs[2].isEmpty, model.nodes.contains(where: { $0.inputs.contains(node.outputs[2]) })
+    if node.outputs.count > 2, !node.outputs[2].isEmpty,
+      model.nodes.contains(where: { $0.inputs.contains(node.outputs[2]) })
     {
       throw refuse("the last cell state as an output")
     }
@@ -309,9 +311,13 @@ extension Lowering {
     let last = directions == 1 ? lasts[0] : try add(.concat(axis: 0), lasts, node)
     return [.value(whole), .value(last)]
   }
-  private mutating func part(_ id: Graph.ID, _ index: Int, _ shape: [Int], _ node: ONNXNode) throws(LearnError) -> Graph.ID {
+  private mutating func part(_ id: Graph.ID, _ index: Int, _ shape: [Int], _ node: ONNXNode) throws(LearnError)
+    -> Graph.ID
+  {
     let whole = builder.shape(id)
-    guard whole.count >= 1, index < whole[0] else { throw .onnx("\(node.place): weights of \(whole) for two directions") }
+    guard whole.count >= 1, index < whole[0] else {
+      throw .onnx("\(node.place): weights of \(whole) for two directions")
+    }
     var starts = whole.map { _ in 0 }
     var sizes = whole
     starts[0] = index

@@ -124,7 +124,8 @@ struct Lowering {
         shape.append(options.sizes[place])
       } else {
         throw .onnx(
-          "dimension \(place + 1) of its input '\(input.name)' is open; export it with a fixed size, or give the input's shape")
+          "dimension \(place + 1) of its input '\(input.name)' is open; export it with a fixed size, or give the input's shape"
+        )
       }
     }
     terms[input.name] = .value(try builder.input(shape))

@@ -26,7 +26,9 @@ extension Lowering {
       let dropped = try chosen?.map { axis throws(LearnError) in try self.axis(axis, rank, node) }
       for (axis, size) in shape.enumerated() {
         let isDropped = dropped?.contains(axis) ?? (size == 1)
-        if !isDropped { sizes.append(size) } else if size != 1 {
+        if !isDropped {
+          sizes.append(size)
+        } else if size != 1 {
           throw .onnx("\(node.place) drops axis \(axis) of \(shape), which is not 1")
         }
       }
@@ -126,7 +128,9 @@ extension Lowering {
       let axis = try axis(chosen[index], shape.count, node)
       guard seen.insert(axis).inserted else { throw .onnx("\(node.place) cuts axis \(axis) twice") }
       let (size, step) = (shape[axis], strides[index])
-      guard step != 0, step >= -(1 << 31), step <= 1 << 31 else { throw .onnx("\(node.place) cuts in steps of \(step)") }
+      guard step != 0, step >= -(1 << 31), step <= 1 << 31 else {
+        throw .onnx("\(node.place) cuts in steps of \(step)")
+      }
       let start = from[index] < 0 ? from[index] + size : from[index]
       let end = to[index] < 0 ? to[index] + size : to[index]
       if step > 0 {
@@ -140,7 +144,9 @@ extension Lowering {
       }
       steps[axis] = step
       // Of constants, nothing may be left: shapes are put together like that.
-      guard sizes[axis] >= 1 || isConstant else { throw .onnx("\(node.place) leaves nothing of axis \(axis) of \(shape)") }
+      guard sizes[axis] >= 1 || isConstant else {
+        throw .onnx("\(node.place) leaves nothing of axis \(axis) of \(shape)")
+      }
     }
     return .slice(starts: starts, steps: steps, sizes: sizes)
   }

@@ -44,11 +44,14 @@ extension Lowering {
       let parts = try moved(node, inputs)
       return node.op == "Split" ? parts : [.list(try squeezed(parts, node))]
     default:
-      if inputs.first != nil, ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Expand"].contains(node.op) {
+      if inputs.first != nil,
+        ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Expand"].contains(node.op)
+      {
         return try moved(node, inputs)
       }
       throw .onnx(
-        "\(node.place), opset \(model.opset): the operator \(node.op) is not supported where it computes on samples or weights")
+        "\(node.place), opset \(model.opset): the operator \(node.op) is not supported where it computes on samples or weights"
+      )
     }
   }
 
@@ -97,7 +100,8 @@ extension Lowering {
     case "HardSwish": kind = .hardSwish
     case "LeakyRelu": (kind, alpha) = (.leaky, try float(node, "alpha", 0.01))
     case "Elu": (kind, alpha) = (.elu, try float(node, "alpha", 1))
-    case "HardSigmoid": (kind, alpha, beta) = (.hardSigmoid, try float(node, "alpha", 0.2), try float(node, "beta", 0.5))
+    case "HardSigmoid":
+      (kind, alpha, beta) = (.hardSigmoid, try float(node, "alpha", 0.2), try float(node, "beta", 0.5))
     case "Neg": (kind, alpha) = (.affine, -1)
     case "Reciprocal": (kind, alpha) = (.power, -1)
     case "Gelu": kind = try string(node, "approximate", "none") == "tanh" ? .geluTanh : .gelu
@@ -201,7 +205,8 @@ extension Lowering {
   }
 
   /// Both sides get the rank of the result, so that layouts can be told apart.
-  mutating func broadcast(_ kind: Binary, _ a: Graph.ID, _ b: Graph.ID, _ node: ONNXNode) throws(LearnError) -> Graph.ID {
+  mutating func broadcast(_ kind: Binary, _ a: Graph.ID, _ b: Graph.ID, _ node: ONNXNode) throws(LearnError) -> Graph.ID
+  {
     let rank = max(builder.shape(a).count, builder.shape(b).count)
     return try add(.binary(kind), [try ranked(a, rank, node), try ranked(b, rank, node)], node)
   }

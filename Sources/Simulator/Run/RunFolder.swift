@@ -33,7 +33,8 @@ public struct RunFolder {
 
   /// Writes everything; an older run of the same digest is replaced.
   public static func write(
-    _ record: RunRecord, journals: [(name: String, bytes: [UInt8])], weights: [UInt8]?, model: [UInt8]?, normalisation: Normalisation?, scenario: String,
+    _ record: RunRecord, journals: [(name: String, bytes: [UInt8])], weights: [UInt8]?, model: [UInt8]?,
+    normalisation: Normalisation?, scenario: String,
     origin: Origin,
     under root: String
   ) throws -> RunFolder {

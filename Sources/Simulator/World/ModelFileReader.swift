@@ -45,7 +45,9 @@ public struct ModelFileReader {
     let trained = model.parameters.filter(\.isTrained)
     let kept = model.parameters.count - trained.count
     notes =
-      ["\(path): \(trained.count) tensors of \(trained.reduce(0) { $0 + $1.count }) weights are trained, \(kept) are not"]
+      [
+        "\(path): \(trained.count) tensors of \(trained.reduce(0) { $0 + $1.count }) weights are trained, \(kept) are not"
+      ]
       + model.warnings.map { "\(path): warning: \($0)" }
   }
 }

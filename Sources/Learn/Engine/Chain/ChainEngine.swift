@@ -5,7 +5,8 @@ import Runtime
 /// descent or momentum. It goes around zeros, keeps images in the second-level cache through all convolutions, and lets plain
 /// descent be the last step of a product.
 final class ChainEngine: Engine, @unchecked Sendable {
-  let model: Model
+  /// Who keeps this engine, and outlives it.
+  unowned let model: Model
   let maxBatch: Int
   let trains: Bool
   let kernels: pm_kernels

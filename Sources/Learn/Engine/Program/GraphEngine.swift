@@ -5,7 +5,8 @@ final class GraphEngine: Engine, @unchecked Sendable {
   /// Rows of the largest tile there is.
   static let tileRows = 14
 
-  let model: Model
+  /// Who keeps this engine, and outlives it.
+  unowned let model: Model
   let maxBatch: Int
   private let trains: Bool
   private let kernels: pm_kernels

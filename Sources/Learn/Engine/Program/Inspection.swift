@@ -38,10 +38,12 @@ package final class Inspection {
 
 /// Steps of the engine that a job would get, without what surrounds them: for measurements.
 package final class Steps {
+  private let model: Model
   private let engine: any Engine
   private let recipe: TrainingRecipe
   private var step = 0
   package init(_ model: Model, _ recipe: TrainingRecipe, from weights: Weights) throws(LearnError) {
+    self.model = model
     self.recipe = recipe
     engine = try model.makeEngine(batch: recipe.batch, trains: true, recipe.optimizer)
     engine.load(weights)
