@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit scenarios fuzz format format-check bench bench-peers soak install clean
+.PHONY: help setup build release demo test unit scenarios fuzz format format-check bench bench-peers soak install clean interop interop-learn bench-learn
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,18 @@ format: ## Put the sources into their form.
 
 format-check: ## Say where the sources are not in their form.
 	swift format lint -s -p -r --configuration .swift-format $(SOURCES)
+
+interop: interop-learn interop-kernels ## The suites against software that others wrote.
+
+interop-learn: setup ## Train a zoo of ONNX models here and in PyTorch, and compare; look at what comes out in ONNX Runtime.
+	swift build -c release --product probe $(SWIFT_FLAGS)
+	python=$$(scripts/venv interop-learn Tests/Interop/learn/requirements.txt) && \
+	  $$python Tests/Interop/learn/parity.py --probe $(RELEASE)/probe
+
+bench-learn: setup ## Training steps of nine models beside PyTorch, in pairs.
+	swift build -c release --product bench $(SWIFT_FLAGS)
+	python=$$(scripts/venv interop-learn Tests/Interop/learn/requirements.txt) && \
+	  $$python Tests/Interop/learn/bench.py --bench $(RELEASE)/bench --keep .build/bench-learn.json
 
 bench: setup ## Measure the engine, the whole flow, the runtime, and raw PyTorch beside them.
 	swift build -c release --product bench $(SWIFT_FLAGS)

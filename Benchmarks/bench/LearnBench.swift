@@ -15,6 +15,9 @@ struct LearnBench: ParsableCommand {
   @Option(help: "softmax_cross_entropy, bce_with_logits, bce or mse.") var loss: String = "softmax_cross_entropy"
   @Option(help: "The largest whole number that the model's tables take, for models of tokens.") var tokens: Int?
 
+  @Option(help: "A folder of Fashion-MNIST, whose first 64 batches are learned instead of rows made at random.")
+  var fashion: String?
+
   struct Line: Encodable {
     var samples_per_second: Double
     var flops_share: Double
@@ -37,13 +40,20 @@ struct LearnBench: ParsableCommand {
     let learned = try Model(unbounded: declaration, instructionSet: instructionSet)
     guard let start = try learned.fileWeights() else { throw ValidationError("\(model) has no weights") }
     let takesTokens = file.inputs.first?.element == .int64
-    let samples = try self.samples(learned, takesTokens ? tokens ?? learned.classes : nil)
+    let samples: Samples
+    if let fashion {
+      let images = try IDX.fashionMNIST(train: true, folder: fashion)
+      samples = try images.chunk(rows: 0..<(64 * batch))
+    } else {
+      samples = try self.samples(learned, takesTokens ? tokens ?? learned.classes : nil)
+    }
+    let batches = samples.count / batch
     let steps = try Steps(learned, TrainingRecipe(learningRate: 1e-3, batch: batch), from: start)
     let order = Array(0..<samples.count)
     var taken = 0
     var last = 0.0
     func go() throws {
-      let from = taken % 4 * batch
+      let from = taken % batches * batch
       last = try steps.take(samples, order[from..<(from + batch)])
       taken += 1
     }

@@ -128,3 +128,36 @@ import Testing
     #expect(throws: LearnError.self) { try RoundSum.check(clip: .nan, fractionBits: 32, totalSamples: 1) }
   }
 }
+
+@Suite struct UpdateStorageTests {
+  private let model = try! Model(ModelDeclaration(input: [4], layers: [.dense(3)]))
+
+  @Test(arguments: UpdateStorage.allCases) func `what travels stands for what was trained`(_ storage: UpdateStorage)
+    throws
+  {
+    let data = try Blobs.dataset(samples: 40, features: 4, classes: 3, seed: Seed(1))
+    let samples = try data.chunk(rows: 0..<40)
+    let start = model.initialWeights(seed: Seed(1))
+    var recipe = TrainingRecipe(learningRate: 0.1, batch: 8)
+    let whole = try model.train(from: start, on: samples, recipe: recipe, seed: Seed(1))
+    recipe.storage = storage
+    let outcome = try model.train(from: start, on: samples, recipe: recipe, seed: Seed(1))
+    #expect(outcome.update.count == storage.bytes(model))
+    #expect(try storage.decode(outcome.update, base: start, model) == outcome.weights)
+    let error = zip(whole.weights.values, outcome.weights.values).map { abs($0 - $1) }.max() ?? 0
+    #expect(storage == .float32 ? error == 0 : error > 0 && error < 2e-3)
+    #expect(throws: LearnError.self) { try storage.decode(Array(outcome.update.dropLast()), base: start, model) }
+    var other = outcome.update
+    other[0] ^= 1
+    #expect(throws: LearnError.self) { try storage.decode(other, base: start, model) }
+  }
+
+  @Test func `two bytes that are not finite are refused`() throws {
+    let start = model.initialWeights(seed: Seed(1))
+    for (storage, half) in [(UpdateStorage.float16, [0x00, 0x7C] as [UInt8]), (.bfloat16, [0x80, 0x7F])] {
+      var bytes = Array("PMUP".utf8) + [UInt8(storage.rawValue), 0, 0, 0]
+      for _ in 0..<model.parameterCount { bytes += half }
+      #expect(throws: LearnError.self) { try storage.decode(bytes, base: start, model) }
+    }
+  }
+}

@@ -60,8 +60,9 @@ extension CoordinatorRole {
         }
         let key = keys.lease(slot: reference.slot, nonce: reference.nonce)
         let context = SealContext.update(job: jobDigest, round: round, slot: reference.slot)
+        let storage = job.recipe.storage
         host.offload(cost: device.cost(bytes: sealed.count * 2)) {
-          Self.add(sealed, reference, key, context, model, to: open.sum)
+          Self.add(sealed, reference, key, context, model, storage, to: open.sum)
         } then: { [self] reason in
           if reason == .none, sum?.sum === open.sum { sum?.added.append(reference) }
           finish(reason.rawValue)
@@ -88,13 +89,13 @@ extension CoordinatorRole {
   /// An update is opened, compared with what was promised, and added; or there is one reason why not.
   private static func add(
     _ sealed: [UInt8], _ reference: UpdateReference, _ key: SecretKey, _ context: [UInt8], _ model: Model,
-    to sum: RoundSum
+    _ storage: UpdateStorage, to sum: RoundSum
   ) -> Reason {
     guard let plain = try? Seal.open(sealed, key: key, context: context) else { return .sealBroken }
-    guard Digest(of: plain) == reference.digest else { return .wrongDigest }
-    guard plain.count == model.weightBytes else { return .wrongShape }
+    guard plain.count == storage.bytes(model) else { return .wrongShape }
     do {
-      let update = try Weights(bytes: plain, for: model)
+      let update = try storage.decode(plain, base: sum.base, model)
+      guard update.digest == reference.digest else { return .wrongDigest }
       try sum.add(update, samples: reference.samples)
       return .none
     } catch {
@@ -154,8 +155,9 @@ extension CoordinatorRole {
       }
       let key = keys.lease(slot: reference.slot, nonce: reference.nonce)
       let context = SealContext.update(job: jobDigest, round: round, slot: reference.slot)
+      let storage = job.recipe.storage
       host.offload(cost: device.cost(bytes: sealed.count * 2)) {
-        Self.add(sealed, reference, key, context, model, to: open.sum)
+        Self.add(sealed, reference, key, context, model, storage, to: open.sum)
       } then: { [self] reason in
         guard reason == .none else {
           then(false)

@@ -221,14 +221,14 @@ public final class TrainerRole: PeerRole, @unchecked Sendable {
     let job = kit.job
     let flops = model.flopsPerSample * samples.count * job.recipe.epochs
     let training = self.training
-    host.offload(cost: device.cost(flops: flops) + device.cost(bytes: model.weightBytes * 2)) { () -> Trained? in
+    host.offload(cost: device.cost(flops: flops) + device.cost(bytes: job.recipe.storage.bytes(model) * 2)) { () -> Trained? in
       guard
         let outcome = try? training(
           model, checkpoint.weights, samples, job.recipe.at(round: name.round, of: job.rounds),
           job.trainingSeed(chunk: chunk, round: name.round))
       else { return nil }
       let sealed = Seal.seal(
-        outcome.weights.bytes, key: slot.leaseKey, counter: UInt64(name.round),
+        outcome.update, key: slot.leaseKey, counter: UInt64(name.round),
         context: SealContext.update(job: name.job, round: name.round, slot: name.slot))
       return Trained(digest: outcome.weights.digest, sealed: sealed, loss: outcome.loss)
     } then: { [self] trained in

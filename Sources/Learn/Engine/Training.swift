@@ -8,8 +8,11 @@ public struct TrainingOutcome: Sendable, Equatable {
   public var steps: Int
   /// Digests of the weights after every so many steps, as the recipe asks.
   public var trail: [Digest] = []
+  /// What travels: the weights' own bytes, or fewer that stand for them.
+  public var update: [UInt8]
   public init(weights: Weights, loss: Double, steps: Int) {
     self.weights = weights
+    update = weights.bytes
     self.loss = loss
     self.steps = steps
   }
@@ -56,7 +59,9 @@ extension Model {
         throw .training(
           "it diverged: a loss of \(mean) and \(bad) weights that are not finite; lower the learning rate")
       }
-      var outcome = TrainingOutcome(weights: trained, loss: mean, steps: pass.step)
+      let stored = try recipe.storage.encode(trained, base: weights, self)
+      var outcome = TrainingOutcome(weights: stored.weights, loss: mean, steps: pass.step)
+      outcome.update = stored.bytes
       outcome.trail = trail
       return outcome
     }

@@ -9,9 +9,22 @@ public struct Optimizer: Wire, Equatable {
   public var isNesterov = false
   /// Added to the gradient as decay · w; for AdamW w shrinks by rate · decay instead.
   public var weightDecay = 0.0
-  public var beta1 = 0.9
-  public var beta2 = 0.999
-  public var epsilon = 1e-8
+  public var beta1: Double {
+    get { chosenBeta1 ?? 0.9 }
+    set { chosenBeta1 = newValue == 0.9 ? nil : newValue }
+  }
+  public var beta2: Double {
+    get { chosenBeta2 ?? 0.999 }
+    set { chosenBeta2 = newValue == 0.999 ? nil : newValue }
+  }
+  public var epsilon: Double {
+    get { chosenEpsilon ?? 1e-8 }
+    set { chosenEpsilon = newValue == 1e-8 ? nil : newValue }
+  }
+  // What is the usual is not written.
+  private var chosenBeta1: Double?
+  private var chosenBeta2: Double?
+  private var chosenEpsilon: Double?
   /// The most that all gradients together may measure (L2), or 0 for no bound.
   public var clipNorm = 0.0
   /// FedProx: pulls towards the weights that training began with, by pull · (w − w₀).
@@ -31,12 +44,20 @@ public struct Optimizer: Wire, Equatable {
     try codec(2, &momentum)
     try codec(3, &isNesterov)
     try codec(4, &weightDecay)
-    if codec.isReading { (beta1, beta2, epsilon) = (0, 0, 0) }
-    try codec(5, &beta1)
-    try codec(6, &beta2)
-    try codec(7, &epsilon)
+    try Self.chosen(5, &chosenBeta1, 0.9, &codec)
+    try Self.chosen(6, &chosenBeta2, 0.999, &codec)
+    try Self.chosen(7, &chosenEpsilon, 1e-8, &codec)
     try codec(8, &clipNorm)
     try codec(9, &proximal)
+  }
+  /// A number of at least 0 that is left out where it is the usual one: a list of none or one.
+  private static func chosen(
+    _ field: Int, _ value: inout Double?, _ usual: Double, _ codec: inout Codec
+  ) throws(WireError) {
+    var list = value.map { [$0] } ?? []
+    try codec(field, repeated: &list, limit: 1)
+    if list.first == usual { throw .notCanonical }
+    value = list.first
   }
   /// Whether a step is nothing but w -= rate · (velocity of the) gradient.
   var isPlain: Bool { kind == .sgd && !isNesterov && weightDecay == 0 && clipNorm == 0 && proximal == 0 }
@@ -102,10 +123,9 @@ public struct RateSchedule: Wire, Equatable {
     case .cosine: return floor + (1 - floor) * (1 + Self.cosine(done)) / 2
     }
   }
-  /// cos(pi x) for x in 0...1 by its series around the nearest quarter: no library's version decides a rate.
+  /// The cosine of x half turns, x in 0...1, by its series around the quarter turn: no library's version decides a rate.
   private static func cosine(_ x: Double) -> Double {
     let angle = (0.5 - x) * 3.141592653589793
-    // cos(pi x) = sin(pi/2 - pi x)
     let square = angle * angle
     var term = angle
     var sum = angle
@@ -128,6 +148,8 @@ public struct TrainingRecipe: Wire, Equatable {
   public var schedule = RateSchedule()
   /// Every how many steps the digest of the weights is kept, so that a dispute can find the first step that differs; 0: never.
   public var trail = 0
+  /// How an update travels.
+  public var storage = UpdateStorage.float32
 
   public init() {}
   public init(
@@ -151,6 +173,10 @@ public struct TrainingRecipe: Wire, Equatable {
     try codec(5, &shuffle)
     try codec(6, &schedule)
     try codec(7, &trail)
+    var number = storage.rawValue
+    try codec(8, &number)
+    guard let read = UpdateStorage(rawValue: number) else { throw .badValue(field: 8, "storage \(number)") }
+    storage = read
   }
 
   public func check() throws(LearnError) {

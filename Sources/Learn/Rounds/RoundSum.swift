@@ -16,7 +16,7 @@ public final class RoundSum: Sendable {
     var totalSamples = 0
   }
   private let model: Model
-  private let base: Weights
+  public let base: Weights
   private let clip: Double
   private let scale: Double
   private let state = Mutex(State())

@@ -170,6 +170,12 @@ extension JobPart {
     recipe.optimizer.epsilon = try train.number("epsilon", 1e-30...1) ?? 1e-8
     recipe.optimizer.clipNorm = try train.number("clip-norm", 0...1_000_000) ?? 0
     recipe.optimizer.proximal = try train.number("proximal", 0...1_000) ?? 0
+    enum Storage: String, CaseIterable { case float32, float16, bfloat16 }
+    switch try train.choice("storage", Storage.self) ?? .float32 {
+    case .float32: recipe.storage = .float32
+    case .float16: recipe.storage = .float16
+    case .bfloat16: recipe.storage = .bfloat16
+    }
     recipe.trail = try train.count("trail", 0...1_000_000) ?? 0
     if var schedule = try train.reader("schedule") {
       enum By: String, CaseIterable { case constant, step, cosine, linear }

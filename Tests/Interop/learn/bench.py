@@ -5,7 +5,8 @@
     bench.py --torch-alone                    PyTorch's figures alone
 
 PROGRAM is called as `PROGRAM learn-bench MODEL.onnx --batch B --seconds S --loss L [--instruction-set avx2]` and prints one line
-of JSON: {"samples_per_second": x, "flops_share": y}. It makes its own rows, as we do here: of the same shapes, at random.
+of JSON: {"samples_per_second": x, "flops_share": y}. Models of 28x28 images learn Fashion-MNIST, the first 64 batches of it on both
+sides; the others learn rows made at random, of the same shapes on both sides.
 
 Both sides train by plain SGD in float32, one thread for each process, pinned to one core. PyTorch tries its plain layout, and
 channels-last where there are images, and the faster goes into the pairs. Three figures come of a pair:
@@ -17,6 +18,7 @@ A ratio is the median of the pairs' ratios, since what else the machine does fal
 
 import argparse
 import dataclasses
+import gzip
 import json
 import multiprocessing
 import os
@@ -49,6 +51,34 @@ def workloads():
     return {entry.name: entry for entry in entries}
 
 
+FASHION = pathlib.Path(os.environ.get("FASHION_MNIST_DIR", "/usr/share/datasets/fashion-mnist"))
+FASHION_BATCHES = 64
+
+
+def learns_fashion(entry):
+    return entry.name.rsplit("-", 1)[0] in ("softmax-regression", "mlp", "cnn")
+
+
+def rows_of(entry):
+    """Rows of both sides' kind: inputs and targets as arrays."""
+    import numpy
+
+    if not learns_fashion(entry):
+        return entry.data(entry.batch * 4)
+    count = entry.batch * FASHION_BATCHES
+
+    def read(name, skip, kind):
+        for path, open_file in ((FASHION / name, open), (FASHION / f"{name}.gz", gzip.open)):
+            if path.exists():
+                with open_file(path, "rb") as file:
+                    return numpy.frombuffer(file.read(), numpy.uint8)[skip:].astype(kind)
+        sys.exit(f"{FASHION} has no {name}: install Debian's dataset-fashion-mnist, or name a folder in FASHION_MNIST_DIR")
+
+    shape = entry.data(1)[0].shape[1:]
+    images = read("train-images-idx3-ubyte", 16, numpy.float32) / numpy.float32(255)
+    return images.reshape(-1, *shape)[:count], read("train-labels-idx1-ubyte", 8, numpy.int64)[:count]
+
+
 def pin(core):
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
@@ -69,7 +99,7 @@ def torch_worker(core, pipe):
         name, layout, seconds = asked
         entry = known[name]
         model = entry.module()
-        inputs, targets = entry.data(entry.batch * 4)
+        inputs, targets = rows_of(entry)
         inputs, targets = zoo.as_input(model, inputs), torch.tensor(targets)
         batches = [(inputs[i : i + entry.batch], targets[i : i + entry.batch]) for i in range(0, len(inputs), entry.batch)]
         if layout == "channels-last":
@@ -129,6 +159,8 @@ class Torch:
 def ours(program, file, entry, seconds, count=1, instruction_set=None):
     """Samples a second of `count` processes together, and the share of the arithmetic rate that the first tells."""
     command = [program, "learn-bench", file, "--batch", str(entry.batch), "--seconds", str(seconds), "--loss", entry.loss]
+    if learns_fashion(entry):
+        command += ["--fashion", str(FASHION)]
     if instruction_set:
         command += ["--instruction-set", instruction_set]
     running = [
