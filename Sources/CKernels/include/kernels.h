@@ -4,7 +4,7 @@
 // multiply-adds in one fixed order from zero; where a reduction must lie along the vector, it is 16 virtual lanes by index
 // modulo 16, each a chain, and then the tree (l, l+8), (l, l+4), (l, l+2), (l, l+1). Contraction is off, libm is not called
 // (but for its exact fmaf and rint where there is no instruction), subnormals are kept. What lies behind the width of a row
-// or the end of an input is read and never heeded.
+// or the end of an input may be read, and changes nothing that counts.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
