@@ -64,7 +64,10 @@ int main(int n, char **words) {
   }
   if (!model) return run_kernels();
   for (size_t i = 0; i < sizeof(trainings) / sizeof(trainings[0]); i++) {
-    if (!strcmp(model, trainings[i].name)) return trainings[i].run(steps);
+    if (strcmp(model, trainings[i].name)) continue;
+    int code = trainings[i].run(steps);
+    free_pieces_from(0);
+    return code;
   }
   return usage();
 }

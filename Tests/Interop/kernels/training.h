@@ -4,11 +4,18 @@
 
 // MARK: memory
 
-// Zeroed and aligned; it lives as long as the process.
-static float *memory(count n) {
-  float *piece = pm_allocate((size_t)(padded(n) + 16) * 4);
-  if (!piece) abort();
-  return piece;
+// Zeroed, with the room behind it that the engine's pieces have; until the training ends.
+enum { most_pieces = 128 };
+static void *pieces[most_pieces];
+static int piece_count;
+static void *zeroed(count bytes) {
+  void *piece = calloc((size_t)bytes, 1);
+  if (!piece || piece_count == most_pieces) abort();
+  return pieces[piece_count++] = piece;
+}
+static float *memory(count n) { return zeroed((n + slack) * 4); }
+static void free_pieces_from(int first) {
+  while (piece_count > first) free(pieces[--piece_count]);
 }
 
 // Rows of a value and its gradient.
@@ -101,11 +108,12 @@ static void linear_gradient(tensor x, tensor w, tensor b, tensor y, target targe
     set->clear_tails(x.rows, x.width, x.stride, x.slope);
     set->dots(x.rows, x.width, y.stride, y.slope, y.stride, w.data, w.stride, x.slope, x.stride);
   } else if (target != unwanted) {
+    int used = piece_count;
     float *turned = memory(y.width * x.stride);
     set->transpose(x.width, y.width, w.data, w.stride, turned, x.stride);
     multiply(x.rows, y.width, x.stride, y.slope, y.stride, turned, x.stride, x.slope, x.stride,
              target == added ? pm_from_sums : pm_from_zero, pm_store, 0);
-    pm_free(turned);
+    free_pieces_from(used);
   }
   multiply_transposed(x.width, x.rows, y.stride, x.data, x.stride, y.slope, y.stride, w.slope, w.stride, 0);
 }
@@ -247,6 +255,7 @@ static void tap_convolution_gradient(pictures x, pictures y, tensor w, tensor b)
                    y.t.slope + (top * y.width + from) * y.t.stride, w.slope + (line * 3 + column) * channels * w.stride);
     }
   }
+  int used = piece_count;
   float *turned = memory(9 * outputs * x.t.stride);
   for (count tap = 0; tap < 9; tap++)
     set->transpose(channels, outputs, w.data + tap * channels * w.stride, w.stride, turned + tap * outputs * x.t.stride, x.t.stride);
@@ -265,7 +274,7 @@ static void tap_convolution_gradient(pictures x, pictures y, tensor w, tensor b)
       }
     }
   }
-  pm_free(turned);
+  free_pieces_from(used);
 }
 
 // Many channels, in a border: one product for each row of outputs and column of taps, the rows of taps inside it.
@@ -329,7 +338,7 @@ static int train_cnn(int steps) {
   count row = (side + 2) * 2, image = (side + 2) * row;
   float *bordered = memory(images * image), *bordered3 = memory(images * 25 * 32), *slope3 = memory(images * 25 * 16);
   float *turned = memory(9 * 16 * 32), *mean = memory(32), *variance = memory(32), *r = memory(32);
-  uint8_t *index1 = pm_allocate((size_t)size_of(p1.t)), *index2 = pm_allocate((size_t)size_of(p2.t));
+  uint8_t *index1 = zeroed(size_of(p1.t)), *index2 = zeroed(size_of(p2.t));
   int32_t labels[images];
   for (int step = 1; step <= steps; step++) {
     for (count i = 0; i < images; i++) {
@@ -387,7 +396,7 @@ static int train_cnn(int steps) {
     set->pool_backward(images, 6, 6, 32, 1, p1.t.data, 6 * 32, 36 * 32, p1.t.slope, 6 * 32, 36 * 32, index1, y1.t.slope,
                        side * 32, side * side * 32, b1.slope);
     compact_convolution_gradient(bordered, y1, 2, w1);
-    pm_descent d = {.rate = 0.05f, .momentum = 0.9f, .scale = 1, .decay = 1e-4f, .step = step, .keep = 1, .is_nesterov = step & 1};
+    pm_descent d = {.rate = 0.02f, .momentum = 0.9f, .scale = 1, .decay = 1e-4f, .step = step, .keep = 1, .is_nesterov = step & 1};
     set->momentum_step(parameter_floats, &d, gradients, 0, first_moments, values);
     if (report("cnn", step, loss)) return 1;
   }
