@@ -6,10 +6,11 @@ PREFIX ?= /usr/local
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit scenarios fuzz format format-check bench bench-peers soak install clean interop interop-learn bench-learn
+.PHONY: help setup build release demo test unit scenarios fuzz format format-check bench bench-peers bench-learn interop \
+  interop-learn interop-kernels soak install clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the Debian packages that are missing; nothing twice.
 	@scripts/setup
@@ -33,8 +34,9 @@ unit:
 scenarios: ## Run every scenario twice in release and compare.
 	scripts/scenarios-twice $(RELEASE)/scenario
 
-fuzz: build ## Feed every reader with files that nobody would write, for three minutes each.
-	for name in csv images npy npz safetensors; do Tests/Fuzz/run $$name 180 || exit 1; done
+FUZZ_SECONDS ?= 600
+fuzz: build ## Feed every reader with files that nobody would write, for ten minutes each.
+	for name in onnx csv safetensors npz npy images; do Tests/Fuzz/run $$name $(FUZZ_SECONDS) || exit 1; done
 
 format: ## Put the sources into their form.
 	swift format -i -p -r --configuration .swift-format $(SOURCES)
@@ -62,6 +64,10 @@ bench-peers: setup ## Run the scripts of other systems beside ours: make bench-p
 	@[ -n "$(PEERS)" ] || { echo "make bench-peers PEERS=DIR, the folder that holds their scripts" >&2; exit 2; }
 	swift build -c release --product bench $(SWIFT_FLAGS)
 	Benchmarks/peers $(RELEASE)/bench $(PEERS)
+
+interop-kernels: ## Every kernel on every instruction set there is, and on aarch64 under emulation: the same bits.
+	@scripts/setup-interop
+	Tests/Interop/kernels/run
 
 soak: release build ## The whole matrix of workers and builds for the quickstart; takes long.
 	scripts/small-matrix $(DEBUG)/scenario $(RELEASE)/scenario Scenarios/quickstart.yaml

@@ -113,7 +113,10 @@ FUNCTION ptrdiff_t live_runs(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t row, const f
 
 FUNCTION ptrdiff_t not_finite(ptrdiff_t n, const float *w) {
   ptrdiff_t bad = 0;
-  const uint32_t *bits = (const uint32_t *)w;
-  for (ptrdiff_t i = 0; i < n; i++) bad += (bits[i] & 0x7F800000u) == 0x7F800000u;
+  for (ptrdiff_t i = 0; i < n; i++) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, w + i, 4);
+    bad += (bits & 0x7F800000u) == 0x7F800000u;
+  }
   return bad;
 }

@@ -12,12 +12,12 @@ INLINE v16 exp16(v16 x) {
   p = FMA(p, r, (v16)(1.6666665459e-1f));
   p = FMA(p, r, (v16)(5.0000001201e-1f));
   p = FMA(p * r, r, r) + (v16)(1.0f);
-  i16 exponent = __builtin_convertvector(n, i16);
+  // The last bits of `shifted` are n. No conversion: what it makes of NaN and of lanes that do not count is undefined.
   union {
-    i16 i;
     v16 f;
-  } power;
-  power.i = (exponent + 127) << 23;
+    u16 i;
+  } power = {shifted};
+  power.i = (power.i + 127u) << 23;
   return p * power.f;
 }
 

@@ -1,8 +1,10 @@
 // What is done to every element alike. Operands are rows of `width` values at a stride; lanes behind the width are kept zero.
-INLINE v16 cut(v16 v, ptrdiff_t left) {
+// The first `left` lanes of v, and behind them those of the other.
+INLINE v16 within(v16 v, v16 other, ptrdiff_t left) {
   const i16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return left >= 16 ? v : (lane < (i16)((int)left) ? v : (v16)(0.0f));
+  return left >= 16 ? v : (lane < (i16)((int)left) ? v : other);
 }
+INLINE v16 cut(v16 v, ptrdiff_t left) { return within(v, (v16)(0.0f), left); }
 
 INLINE v16 unary_value(const int op, v16 x, float alpha, float beta) {
   const v16 zero = (v16)(0.0f), one = (v16)(1.0f), a = (v16)(alpha), b = (v16)(beta);
@@ -295,8 +297,9 @@ FUNCTION void copy(const pm_copy_shape *s, const float *in, float *out, int accu
 // A mask by counting: element i of row r stays where the hash of (key, r * width + i) is at least the ratio.
 FUNCTION void dropout(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, uint64_t key, float ratio, const float *x, float *y,
                       int accumulate) {
-  float scale = 1.0f / (1.0f - ratio);
-  uint32_t threshold = (uint32_t)((double)ratio * 4294967296.0);
+  float scale = ratio < 1.0f ? 1.0f / (1.0f - ratio) : 0.0f;
+  // What a ratio of 1 makes is beyond 32 bits; processors convert that in different ways.
+  uint32_t threshold = ratio < 1.0f ? (uint32_t)((double)ratio * 4294967296.0) : UINT32_MAX;
   for (ptrdiff_t r = 0; r < rows; r++) {
     for (ptrdiff_t k = 0; k < width; k++) {
       uint64_t z = key + (uint64_t)(r * width + k) * 0x9E3779B97F4A7C15ull;

@@ -36,8 +36,8 @@ FUNCTION void softmax_gradient(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride
     float *o = dx + r * stride;
     v16 sum = (v16)(0.0f);
     for (ptrdiff_t k = 0; k < width; k += 16) {
-      v16 g = cut(LOAD(d + k), width - k);
-      sum = is_log ? sum + g : FMA(g, LOAD(a + k), sum);
+      v16 g = LOAD(d + k);
+      sum = within(is_log ? sum + g : FMA(g, LOAD(a + k), sum), sum, width - k);
     }
     v16 total = (v16)(tree_sum(sum));
     for (ptrdiff_t k = 0; k < width; k += 16) {
@@ -83,8 +83,8 @@ FUNCTION void row_norm_gradient(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t strid
     v16 mean = (v16)(saved[row * 2]), r = (v16)(saved[row * 2 + 1]);
     v16 sum = (v16)(0.0f), dots = (v16)(0.0f);
     for (ptrdiff_t k = 0; k < width; k += 16) {
-      v16 hat = (LOAD(a + k) - mean) * r, e = cut(LOAD(d + k), width - k), g = e;
-      if (gamma) g *= LOAD(gamma + k);
+      v16 hat = cut((LOAD(a + k) - mean) * r, width - k), e = cut(LOAD(d + k), width - k), g = e;
+      if (gamma) g = cut(g * LOAD(gamma + k), width - k);
       sum += g;
       dots = FMA(g, hat, dots);
       if (dgamma) STORE(dgamma + k, cut(FMA(e, hat, LOAD(dgamma + k)), width - k));

@@ -10,6 +10,7 @@ typedef float v4 __attribute__((ext_vector_type(4)));
 typedef float v4u __attribute__((ext_vector_type(4), aligned(4)));
 typedef float v2 __attribute__((ext_vector_type(2)));
 typedef int32_t i16 __attribute__((ext_vector_type(16)));
+typedef uint32_t u16 __attribute__((ext_vector_type(16)));
 typedef int32_t i16u __attribute__((ext_vector_type(16), aligned(4)));
 typedef uint8_t b16 __attribute__((ext_vector_type(16), aligned(1)));
 

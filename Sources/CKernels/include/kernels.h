@@ -3,7 +3,8 @@
 // Rules that every kernel keeps: vectors lie across outputs, never across a reduction; an output is one chain of fused
 // multiply-adds in one fixed order from zero; where a reduction must lie along the vector, it is 16 virtual lanes by index
 // modulo 16, each a chain, and then the tree (l, l+8), (l, l+4), (l, l+2), (l, l+1). Contraction is off, libm is not called
-// (but for its exact fmaf where there is no instruction), subnormals are kept.
+// (but for its exact fmaf and rint where there is no instruction), subnormals are kept. What lies behind the width of a row
+// or the end of an input may be read, and changes nothing that counts.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
