@@ -52,6 +52,16 @@ INLINE v16 each_power(v16 x, float exponent) {
   if (exponent == -0.5f) return (v16)(1.0f) / __builtin_elementwise_sqrt(x);
   if (exponent == -1.0f) return (v16)(1.0f) / x;
   if (exponent == 1.0f) return x;
+  if (exponent == (float)(int)(exponent < 64.0f && exponent > -64.0f ? exponent : 0.5f)) {
+    // Whole exponents by squaring, so that what is below zero has a power too.
+    int left = exponent < 0.0f ? -(int)exponent : (int)exponent;
+    v16 result = (v16)(1.0f), factor = x;
+    for (; left; left >>= 1) {
+      if (left & 1) result *= factor;
+      factor *= factor;
+    }
+    return exponent < 0.0f ? (v16)(1.0f) / result : result;
+  }
   for (int i = 0; i < 16; i++) x[i] = (float)pm_exp((double)exponent * pm_log((double)x[i]));
   return x;
 }
