@@ -232,6 +232,28 @@ import Testing
         } - (0.8 * 0.9 - 0.1)) < 2e-3)
   }
 
+  @Test(arguments: [0, 1, 2, 3, 7]) func `OpenBLAS comes to nearly the same weights, or says why it is not used`(
+    _ index: Int
+  ) throws {
+    let subject = Self.subjects[index]
+    var declaration = try subject.declaration()
+    let ours = try Model(declaration)
+    declaration.arithmetic = .blas
+    #expect(try ModelDeclaration(wireBytes: declaration.wireBytes) == declaration)
+    let theirs: Model
+    do throws(LearnError) { theirs = try Model(declaration) } catch {
+      #expect(error.description.contains("OPENBLAS_CORETYPE") || error.description.contains("not installed"))
+      return
+    }
+    let samples = try subject.samples(ours, 12)
+    let start = ours.initialWeights(seed: Seed(1))
+    let recipe = TrainingRecipe(learningRate: 0.01, batch: 6)
+    let a = try ours.train(from: start, on: samples, recipe: recipe, seed: Seed(2))
+    let b = try theirs.train(from: start, on: samples, recipe: recipe, seed: Seed(2))
+    #expect(abs(a.loss - b.loss) < 1e-4)
+    #expect(zip(a.weights.values, b.weights.values).allSatisfy { abs($0 - $1) < 1e-4 })
+  }
+
   @Test func `rates follow their schedules`() {
     var schedule = RateSchedule()
     schedule.kind = .cosine

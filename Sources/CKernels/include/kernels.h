@@ -169,6 +169,8 @@ typedef struct {
 // The best set this processor has, or the one named ("avx512", "avx2", "plain"); null where it has not that one.
 const pm_kernels *pm_kernels_named(const char *name);
 const pm_kernels *pm_kernels_best(void);
+// Products by OpenBLAS instead; null where it cannot be had or is of no use, and then why.
+const pm_kernels *pm_kernels_blas(const char **why);
 
 // Zeroed memory on a boundary of 64 bytes, in huge pages where it is large and the system gives them; null where there is none.
 void *pm_allocate(size_t bytes);

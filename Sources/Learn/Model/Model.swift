@@ -112,8 +112,16 @@ public final class Model: Sendable {
       guard let named = pm_kernels_named(name) else { throw .model("this processor has no \(name) kernels") }
       kernels = KernelTable(pointee: named.pointee)
     } else {
-      kernels = KernelTable(pointee: pm_kernels_best().pointee)
+      kernels = try Self.kernels(declaration.arithmetic)
     }
+  }
+  private static func kernels(_ arithmetic: Arithmetic) throws(LearnError) -> KernelTable {
+    guard arithmetic == .blas else { return KernelTable(pointee: pm_kernels_best().pointee) }
+    var why: UnsafePointer<CChar>?
+    guard let found = pm_kernels_blas(&why) else {
+      throw .model("the arithmetic 'blas' cannot be had: \(why.map { String(cString: $0) } ?? "no reason is told")")
+    }
+    return KernelTable(pointee: found.pointee)
   }
   /// Shapes are asked for with this batch when only what does not hang on it is wanted.
   static let referenceBatch = 2

@@ -12,6 +12,14 @@ public enum Loss: Int, Sendable, CaseIterable {
   case squared = 3
 }
 
+/// In which order sums are added.
+public enum Arithmetic: Int, Sendable, CaseIterable {
+  /// Ours, one for all machines: the same bits everywhere, and usually the fastest.
+  case reproducible = 0
+  /// Products by OpenBLAS: near the same numbers, other bits on other processors. Nothing is verified by digest then.
+  case blas = 1
+}
+
 /// A model as its owner declares it: layers in a row, or the graph of an ONNX file, and the loss that it is trained with.
 public struct ModelDeclaration: Wire, Equatable {
   public static let layerLimit = 64
@@ -31,6 +39,7 @@ public struct ModelDeclaration: Wire, Equatable {
   public var hasNoDropout = false
   /// Parameters that stay as they are, by name.
   public var frozen: [String] = []
+  public var arithmetic = Arithmetic.reproducible
 
   public init() {}
   public init(input: [Int], layers: [Layer]) {
@@ -49,6 +58,10 @@ public struct ModelDeclaration: Wire, Equatable {
     try codec(6, &normsAreFixed)
     try codec(7, &hasNoDropout)
     try codec(8, repeated: &frozen, limit: 10_000)
+    var order = arithmetic.rawValue
+    try codec(9, &order)
+    guard let read = Arithmetic(rawValue: order) else { throw .badValue(field: 9, "arithmetic \(order)") }
+    arithmetic = read
   }
 }
 

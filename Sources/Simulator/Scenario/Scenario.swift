@@ -61,6 +61,7 @@ public struct JobPart: Sendable, Equatable {
   public var chunks = 10
   public var partition = Partition.iid
   public var layers = Layers.named("softmax")
+  public var arithmetic = Arithmetic.reproducible
   public var recipe = TrainingRecipe(learningRate: 0.05, batch: 32)
   public var rounds = 10
   public var perRound = 5

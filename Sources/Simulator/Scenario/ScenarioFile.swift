@@ -170,6 +170,8 @@ extension JobPart {
     recipe.optimizer.epsilon = try train.number("epsilon", 1e-30...1) ?? 1e-8
     recipe.optimizer.clipNorm = try train.number("clip-norm", 0...1_000_000) ?? 0
     recipe.optimizer.proximal = try train.number("proximal", 0...1_000) ?? 0
+    enum Order: String, CaseIterable { case reproducible, blas }
+    arithmetic = try train.choice("arithmetic", Order.self) == .blas ? .blas : .reproducible
     enum Storage: String, CaseIterable { case float32, float16, bfloat16 }
     switch try train.choice("storage", Storage.self) ?? .float32 {
     case .float32: recipe.storage = .float32

@@ -13,6 +13,13 @@ extension Scenario {
     job.seed = jobSeed ?? seed
     job.numerics = numericsVersion
     job.model = data.declaration
+    job.model.arithmetic = self.job.arithmetic
+    guard job.model.arithmetic == .reproducible || self.job.auditRate == 0 else {
+      throw ScenarioError(
+        file: file,
+        message: "job.train.arithmetic is blas, whose bits differ between processors: audits by digest would slash the "
+          + "honest, so set job.audit.rate to 0, or use reproducible")
+    }
     job.recipe = self.job.recipe
     job.chunkCount = self.job.chunks
     job.rounds = self.job.rounds

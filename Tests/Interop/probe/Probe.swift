@@ -24,6 +24,7 @@ struct Probe {
     var output: String?
     var norms: String?
     var set: String?
+    var arithmetic: String?
   }
 
   static func main() {
@@ -117,6 +118,7 @@ struct Probe {
     }
     declaration.output = recipe.output ?? ""
     declaration.normsAreFixed = recipe.norms == "eval"
+    declaration.arithmetic = recipe.arithmetic == "blas" ? .blas : .reproducible
     return declaration
   }
 
