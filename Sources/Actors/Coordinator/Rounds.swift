@@ -311,7 +311,8 @@ extension Coordination {
     history[index].evaluated = outcome.count
     history[index].loss = outcome.value
     let summary = history[index]
-    if best.map({ summary.accuracy > $0.accuracy }) ?? true { best = summary }
+    let isBetter = best.map { job.model.loss == .squared ? summary.loss < $0.loss : summary.accuracy > $0.accuracy }
+    if isBetter ?? true { best = summary }
     var effects: Effects = [
       .note(
         Milestone(

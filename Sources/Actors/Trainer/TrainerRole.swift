@@ -221,7 +221,8 @@ public final class TrainerRole: PeerRole, @unchecked Sendable {
     let job = kit.job
     let flops = model.flopsPerSample * samples.count * job.recipe.epochs
     let training = self.training
-    host.offload(cost: device.cost(flops: flops) + device.cost(bytes: job.recipe.storage.bytes(model) * 2)) { () -> Trained? in
+    host.offload(cost: device.cost(flops: flops) + device.cost(bytes: job.recipe.storage.bytes(model) * 2)) {
+      () -> Trained? in
       guard
         let outcome = try? training(
           model, checkpoint.weights, samples, job.recipe.at(round: name.round, of: job.rounds),

@@ -113,7 +113,9 @@ extension Lowering {
       guard let exponent = try number(inputs, 1, "exponent", node) else {
         throw .onnx("\(node.place) lacks its exponent")
       }
-      guard exponent.isFinite, abs(exponent) <= 1_000 else { throw .onnx("\(node.place) has an exponent of \(exponent)") }
+      guard exponent.isFinite, abs(exponent) <= 1_000 else {
+        throw .onnx("\(node.place) has an exponent of \(exponent)")
+      }
       (kind, alpha) = (.power, exponent)
     default: return nil
     }

@@ -21,7 +21,9 @@ public enum UpdateStorage: Int, Sendable, CaseIterable {
   /// The bytes of an update, and the weights that they stand for.
   ///
   /// - Throws: `LearnError.training` where a weight went further than the storage can say.
-  func encode(_ weights: Weights, base: Weights, _ model: Model) throws(LearnError) -> (bytes: [UInt8], weights: Weights) {
+  func encode(_ weights: Weights, base: Weights, _ model: Model) throws(LearnError) -> (
+    bytes: [UInt8], weights: Weights
+  ) {
     if self == .float32 { return (weights.bytes, weights) }
     var bytes = Self.magic + [UInt8(rawValue), 0, 0, 0]
     bytes.reserveCapacity(self.bytes(model))
@@ -45,7 +47,8 @@ public enum UpdateStorage: Int, Sendable, CaseIterable {
   /// - Throws: `LearnError.weights` for bytes that are no such update of this model.
   public func decode(_ bytes: [UInt8], base: Weights, _ model: Model) throws(LearnError) -> Weights {
     if self == .float32 { return try Weights(bytes: bytes, for: model) }
-    guard bytes.count == self.bytes(model), bytes.starts(with: Self.magic), Array(bytes[4..<8]) == [UInt8(rawValue), 0, 0, 0]
+    guard bytes.count == self.bytes(model), bytes.starts(with: Self.magic),
+      Array(bytes[4..<8]) == [UInt8(rawValue), 0, 0, 0]
     else { throw .weights("this is no update in \(self): \(bytes.count) bytes where there are \(self.bytes(model))") }
     let weights = decoded(bytes, base: base, model)
     let bad = weights.withValues { model.kernels.pointee.not_finite(model.parameterCount, $0.baseAddress) }

@@ -48,7 +48,8 @@ public struct Recorder {
     }
     if let delivered = world.chronicle.entries.last(where: { $0.milestone.kind == .delivered }) {
       let round = delivered.milestone.round
-      record.accuracy = coordination?.history.first { $0.round == round }.map(\.accuracy)
+      let hasAccuracy = world.job.model.loss != .squared
+      record.accuracy = !hasAccuracy ? nil : coordination?.history.first { $0.round == round }.map(\.accuracy)
     }
   }
 
@@ -61,7 +62,8 @@ public struct Recorder {
       record.rounds.append(
         RunRecord.Round(
           round: summary.round, closed: (summary.closed - world.epoch).inSeconds,
-          accuracy: summary.evaluated > 0 ? summary.accuracy : nil, loss: summary.evaluated > 0 ? summary.loss : nil,
+          accuracy: summary.evaluated > 0 && world.job.model.loss != .squared ? summary.accuracy : nil,
+          loss: summary.evaluated > 0 ? summary.loss : nil,
           accepted: summary.accepted, audited: summary.audited, refused: refused,
           bytes: bytesAt(summary.closed - world.epoch),
           checkpoint: summary.checkpoint.hex))

@@ -95,7 +95,7 @@ public struct RunProgress: Sendable, Equatable {
       phase = "training"
     case .evaluated:
       let test = world.testCount
-      if test > 0 { accuracy = Double(milestone.count) / Double(test) }
+      if test > 0, world.job.model.loss != .squared { accuracy = Double(milestone.count) / Double(test) }
     case .escrowOpened: phase = "offering"
     case .jobStopped: phase = "settling"
     case .deliveryOpened: phase = "delivered"

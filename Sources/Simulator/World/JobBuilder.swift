@@ -35,9 +35,6 @@ extension Scenario {
     job.audit.newcomerAudits = self.job.newcomerAudits
     job.ownerSealingKey = ownerSealingKey
     do {
-      if let words = data.train.form.words {
-        throw LearnError.training("models learn one class for each sample, and these data have \(words)")
-      }
       let model = try Model(job.model)
       try job.recipe.check()
       try RoundSum.check(clip: job.clip, fractionBits: job.fractionBits, totalSamples: data.train.count)
@@ -49,6 +46,9 @@ extension Scenario {
         throw LearnError.model("its last layer has \(model.classes) outputs for \(data.classes) classes")
       }
       try model.check(data.test)
+      if model.loss == .squared, self.job.target != nil {
+        throw LearnError.training("job.stop.target is a share of right answers, which squared differences have none of")
+      }
     } catch let error as LearnError {
       throw ScenarioError(file: file, message: "\(error)")
     }

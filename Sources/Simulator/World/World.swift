@@ -131,7 +131,11 @@ public final class World: @unchecked Sendable {
   }
 
   var ownerFundsTinybars: Int64 { ownerFunds.tinybars }
-  var testCount: Int { data.test?.count ?? 0 }
+  /// Answers that an evaluation gives: samples, or positions of sequences.
+  var testCount: Int {
+    guard let test = data.test else { return 0 }
+    return test.targetKind == .classes ? test.count * test.targetCount : test.count
+  }
   private var ownerFunds: Amount { scenario.ledger.funds.adding(job.market.budget) ?? scenario.ledger.funds }
 
   private func add(
