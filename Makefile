@@ -3,10 +3,12 @@ SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE := .build/release
 DEBUG := .build/debug
 PREFIX ?= /usr/local
+# One that has what Tests/Interop/learn/requirements.txt names.
+PYTHON ?= python3
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit scenarios format format-check bench bench-peers soak install clean
+.PHONY: help setup build release demo test unit scenarios format format-check interop-learn bench bench-peers soak install clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +40,12 @@ format: ## Put the sources into their form.
 
 format-check: ## Say where the sources are not in their form.
 	swift format lint -s -p -r --configuration .swift-format $(SOURCES)
+
+interop-learn: setup ## Compare the engine, and the torch worker, with PyTorch on every model of the zoo: make interop-learn PYTHON=VENV/bin/python.
+	swift build -c release --product probe $(SWIFT_FLAGS)
+	$(PYTHON) Tests/Interop/learn/parity.py --probe $(RELEASE)/probe
+	$(PYTHON) Tests/Interop/learn/torch_worker.py --probe $(RELEASE)/probe
+	PEERMILL_TORCH_PYTHON=$(PYTHON) swift test $(SWIFT_FLAGS) --filter TorchWorkerTests
 
 bench: setup ## Measure the engine, the whole flow, the runtime, and raw PyTorch beside them.
 	swift build -c release --product bench $(SWIFT_FLAGS)

@@ -5,6 +5,7 @@ import Runtime
 /// Trains a model of an ONNX file for a few steps and writes down everything, so that another engine can be compared:
 ///
 ///     probe MODEL.onnx --data DATA.safetensors --recipe RECIPE.json --out OUT.safetensors [--onnx OUT.onnx]
+///     probe ... --engine torch --python PYTHON --script peermill_torch.py     trains it by both engines instead
 @main
 struct Probe {
   struct Recipe: Decodable {
@@ -23,18 +24,19 @@ struct Probe {
     var output: String?
     var norms: String?
     var set: String?
+    var proximal: Double?
   }
 
-  static func main() {
+  static func main() async {
     do {
-      try run(Array(CommandLine.arguments.dropFirst()))
+      try await run(Array(CommandLine.arguments.dropFirst()))
     } catch {
       FileHandle.standardError.write(Data("probe: \(error)\n".utf8))
       exit(2)
     }
   }
 
-  private static func run(_ arguments: [String]) throws {
+  private static func run(_ arguments: [String]) async throws {
     var options: [String: String] = [:]
     var files: [String] = []
     var index = 0
@@ -57,6 +59,11 @@ struct Probe {
     guard let start = try model.fileWeights() else { throw Trouble("the file has no weights") }
     let samples = try samples(try SafetensorsTensors([UInt8](try read(data))), model)
     let recipe = try recipe(given)
+    if options["--engine"] == "torch" {
+      let tensors = try await byTorch(model, start, samples, recipe, steps: given.steps, options)
+      try Data(safetensors(tensors)).write(to: URL(fileURLWithPath: out))
+      return
+    }
 
     var tensors: [(name: String, shape: [Int], values: [Float])] = []
     let inspection = try Inspection(model, recipe, seed: Seed(1))
@@ -126,6 +133,7 @@ struct Probe {
     optimizer.beta2 = given.beta2 ?? 0.999
     optimizer.epsilon = given.epsilon ?? 1e-8
     optimizer.clipNorm = given.clip_norm ?? 0
+    optimizer.proximal = given.proximal ?? 0
     return TrainingRecipe(learningRate: given.rate, optimizer: optimizer, batch: given.batch)
   }
 
@@ -147,7 +155,7 @@ struct Probe {
     return data
   }
 
-  private static func safetensors(_ tensors: [(name: String, shape: [Int], values: [Float])]) -> [UInt8] {
+  static func safetensors(_ tensors: [(name: String, shape: [Int], values: [Float])]) -> [UInt8] {
     var json = "{"
     var place = 0
     for (index, tensor) in tensors.enumerated() {
