@@ -3,6 +3,8 @@ SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE := .build/release
 DEBUG := .build/debug
 PREFIX ?= /usr/local
+# One that has what Tests/Interop/learn/requirements.txt names.
+PYTHON ?= python3
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
@@ -49,7 +51,8 @@ interop: interop-learn interop-kernels ## The suites against software that other
 interop-learn: setup ## Train a zoo of ONNX models here and in PyTorch, and compare; look at what comes out in ONNX Runtime.
 	swift build -c release --product probe $(SWIFT_FLAGS)
 	python=$$(scripts/venv interop-learn Tests/Interop/learn/requirements.txt) && \
-	  $$python Tests/Interop/learn/parity.py --probe $(RELEASE)/probe
+	  $$python Tests/Interop/learn/parity.py --probe $(RELEASE)/probe && \
+	  $$python Tests/Interop/learn/torch_worker.py --probe $(RELEASE)/probe
 
 bench-learn: setup ## Training steps of nine models beside PyTorch, in pairs.
 	swift build -c release --product bench $(SWIFT_FLAGS)

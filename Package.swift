@@ -64,6 +64,10 @@ let package = Package(
       dependencies: ["Runtime", "Learn", "Transport", "Chain", "ObjectStore", "Actors", "Yams"],
       path: "Sources/Simulator", swiftSettings: swift),
 
+    // training by PyTorch in a process of its own, for whoever wants it; no rehearsal does
+    .target(
+      name: "TorchWorker", dependencies: ["Learn", "Runtime"], path: "Sources/TorchWorker", swiftSettings: swift),
+
     // command lines
     .executableTarget(
       name: "scenario", dependencies: ["Simulator", "Runtime", "Learn", arguments], path: "Sources/scenario",
@@ -80,12 +84,16 @@ let package = Package(
 
     // what tests drive from outside
     .executableTarget(
-      name: "probe", dependencies: ["Learn", "Runtime"], path: "Tests/Interop/probe", swiftSettings: swift),
+      name: "probe", dependencies: ["Learn", "Runtime", "TorchWorker"], path: "Tests/Interop/probe",
+      swiftSettings: swift),
 
     // tests mirror the sources
     .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "RuntimeLive"], swiftSettings: swift),
     .testTarget(
       name: "LearnTests", dependencies: ["Learn", "Runtime", "CKernels", "COpenBLAS"], exclude: ["Fixtures"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "TorchWorkerTests", dependencies: ["TorchWorker", "Learn", "Runtime"], exclude: ["Fixtures"],
       swiftSettings: swift),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "Runtime"], swiftSettings: swift),
     .testTarget(name: "ChainTests", dependencies: ["Chain", "Runtime"], swiftSettings: swift),

@@ -31,16 +31,11 @@ extension Model {
     return try withEngine(batch: batch, trains: true, recipe.optimizer) { engine throws(LearnError) in
       engine.load(weights)
       engine.begin(recipe)
-      var order = Array(0..<samples.count)
       var loss = 0.0
       var pass = Pass(step: 0)
       var trail: [Digest] = []
       var keys = seed.stream("dropout")
-      for epoch in 0..<recipe.epochs {
-        if recipe.shuffle {
-          var stream = seed.child("epoch", epoch).stream
-          stream.shuffle(&order)
-        }
+      for order in recipe.orders(count: samples.count, seed: seed) {
         var start = 0
         while start < order.count {
           let end = min(order.count, start + recipe.batch)

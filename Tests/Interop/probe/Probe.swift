@@ -6,6 +6,7 @@ import Runtime
 ///
 ///     probe MODEL.onnx --data DATA.safetensors --recipe RECIPE.json --out OUT.safetensors [--onnx OUT.onnx]
 ///     probe strip MODEL.onnx OUT.onnx      the same file without the values of its parameters
+///     probe ... --engine torch --python PYTHON --script peermill_torch.py     trains it by both engines instead
 @main
 struct Probe {
   struct Recipe: Decodable {
@@ -25,18 +26,19 @@ struct Probe {
     var norms: String?
     var set: String?
     var arithmetic: String?
+    var proximal: Double?
   }
 
-  static func main() {
+  static func main() async {
     do {
-      try run(Array(CommandLine.arguments.dropFirst()))
+      try await run(Array(CommandLine.arguments.dropFirst()))
     } catch {
       FileHandle.standardError.write(Data("probe: \(error)\n".utf8))
       exit(2)
     }
   }
 
-  private static func run(_ arguments: [String]) throws {
+  private static func run(_ arguments: [String]) async throws {
     var options: [String: String] = [:]
     var files: [String] = []
     var index = 0
@@ -67,6 +69,11 @@ struct Probe {
     guard let start = try model.fileWeights() else { throw Trouble("the file has no weights") }
     let samples = try samples(try SafetensorsTensors([UInt8](try read(data))), model)
     let recipe = try recipe(given)
+    if options["--engine"] == "torch" {
+      let tensors = try await byTorch(model, start, samples, recipe, steps: given.steps, options)
+      try Data(safetensors(tensors)).write(to: URL(fileURLWithPath: out))
+      return
+    }
 
     var tensors: [(name: String, shape: [Int], values: [Float])] = []
     let inspection = try Inspection(model, recipe, seed: Seed(1))
@@ -137,6 +144,7 @@ struct Probe {
     optimizer.beta2 = given.beta2 ?? 0.999
     optimizer.epsilon = given.epsilon ?? 1e-8
     optimizer.clipNorm = given.clip_norm ?? 0
+    optimizer.proximal = given.proximal ?? 0
     return TrainingRecipe(learningRate: given.rate, optimizer: optimizer, batch: given.batch)
   }
 
@@ -158,7 +166,7 @@ struct Probe {
     return data
   }
 
-  private static func safetensors(_ tensors: [(name: String, shape: [Int], values: [Float])]) -> [UInt8] {
+  static func safetensors(_ tensors: [(name: String, shape: [Int], values: [Float])]) -> [UInt8] {
     var json = "{"
     var place = 0
     for (index, tensor) in tensors.enumerated() {
