@@ -3,8 +3,6 @@ SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE := .build/release
 DEBUG := .build/debug
 PREFIX ?= /usr/local
-# One that has what Tests/Interop/learn/requirements.txt names.
-PYTHON ?= python3
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
