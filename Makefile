@@ -30,6 +30,8 @@ unit:
 	swift test $(SWIFT_FLAGS)
 	scripts/small-matrix $(DEBUG)/scenario $(RELEASE)/scenario
 	scripts/bad-input $(RELEASE)/scenario
+	swift build -c release --product bench $(SWIFT_FLAGS)
+	scripts/same-bits $(DEBUG)/bench $(RELEASE)/bench
 
 scenarios: ## Run every scenario twice in release and compare.
 	scripts/scenarios-twice $(RELEASE)/scenario
@@ -72,6 +74,7 @@ interop-kernels: ## Every kernel on every instruction set there is, and on aarch
 
 soak: release build ## The whole matrix of workers and builds for the quickstart; takes long.
 	scripts/small-matrix $(DEBUG)/scenario $(RELEASE)/scenario Scenarios/quickstart.yaml
+	scripts/same-bits $(DEBUG)/bench $(RELEASE)/bench --epoch
 
 install: setup ## Install scenario, and node as peermill-node, under PREFIX.
 	swift build -c release --product scenario $(SWIFT_FLAGS)

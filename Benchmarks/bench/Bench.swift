@@ -5,10 +5,13 @@ import Learn
 import Runtime
 
 @main
-struct Bench: ParsableCommand {
+struct Bench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure.",
-    subcommands: [EngineBench.self, FlowBench.self, RuntimeBench.self, LearnBench.self, DumpCommand.self])
+    subcommands: [
+      EngineBench.self, FlowBench.self, RuntimeBench.self, LearnBench.self, BitsCommand.self,
+      DumpCommand.self,
+    ])
 }
 
 /// What a machine spent.
