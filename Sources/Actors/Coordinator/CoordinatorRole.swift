@@ -14,9 +14,13 @@ public struct JobData: Sendable {
   public var test: Samples?
   /// A checkpoint to begin from, if the job names one: a safetensors file.
   public var start: [UInt8]?
+  /// What was done to all features beforehand.
+  public var normalisation: Normalisation?
   public init(
-    chunks: @escaping @Sendable (Job) throws(LearnError) -> [Samples], test: Samples?, start: [UInt8]? = nil
+    chunks: @escaping @Sendable (Job) throws(LearnError) -> [Samples], test: Samples?, start: [UInt8]? = nil,
+    normalisation: Normalisation? = nil
   ) {
+    self.normalisation = normalisation
     self.chunks = chunks
     self.test = test
     self.start = start
@@ -148,6 +152,7 @@ public final class CoordinatorRole: PeerRole, @unchecked Sendable {
       sealed.append(
         Seal.seal(samples.bytes, key: keys.chunk(index), counter: 0, context: SealContext.chunk(entry)))
     }
+    manifest.normalisation = data.normalisation?.wireBytes ?? []
     try job.recipe.check()
     try RoundSum.check(clip: job.clip, fractionBits: job.fractionBits, totalSamples: manifest.samples)
     let initial: Weights

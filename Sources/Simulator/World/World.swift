@@ -67,7 +67,8 @@ public final class World: @unchecked Sendable {
     var job = try scenario.job(data, ownerSealingKey: ownerSealing.publicKey)
     let partition = scenario.job.partition
     var jobData = JobData(
-      chunks: { job throws(LearnError) in try data.chunks(partition, job) }, test: data.test, start: data.start)
+      chunks: { job throws(LearnError) in try data.chunks(partition, job) }, test: data.test, start: data.start,
+      normalisation: data.normalisation)
     ownJob?(&job, &jobData)
     self.job = job
     self.data = jobData
