@@ -156,3 +156,18 @@ private func contract<S: ObjectStore & BlobTransfer>(_ store: inout S) async thr
     #expect(manifest.samples == 60)
   }
 }
+
+@Suite struct ManifestNormalisationTests {
+  @Test func `a manifest's root covers how features were moved, and chunks keep their places`() throws {
+    let entries = (1...3).map { ManifestEntry(digest: Digest(of: [UInt8($0)]), samples: $0, length: 10 * $0) }
+    var manifest = Manifest(entries: entries)
+    let plain = manifest.root
+    manifest.normalisation = [1, 2, 3]
+    #expect(manifest.root != plain)
+    #expect(try Manifest(wireBytes: manifest.wireBytes) == manifest)
+    let path = manifest.tree.path(at: 1)
+    #expect(path.root(of: entries[1].leaf) == manifest.root)
+    manifest.normalisation = [1, 2, 4]
+    #expect(path.root(of: entries[1].leaf) != manifest.root)
+  }
+}
