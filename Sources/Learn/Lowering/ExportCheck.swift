@@ -16,7 +16,9 @@ enum ExportCheck {
             + "probably merged parameters that were equal, and training will tie them; export again with "
             + "python/peermill_export.py")
       }
-      for user in users[tensor.name] ?? [] where user.node.op == "Identity" {
+      // The newer exporter copies an initializer as 'alias' where it meant no more than that.
+      let all = users[tensor.name] ?? []
+      for user in all where user.node.op == "Identity" && all.count > 1 && isParameterName(user.node.outputs.first ?? "") {
         warnings.append(
           "'\(user.node.outputs.first ?? "")' is a copy of '\(tensor.name)': the exporter merged two parameters that were "
             + "equal, and training will tie them; export again with python/peermill_export.py")
@@ -30,6 +32,10 @@ enum ExportCheck {
     }
     warnings += splitTies(model, trained)
     return warnings
+  }
+
+  private static func isParameterName(_ name: String) -> Bool {
+    name.hasPrefix("onnx::") || name.hasSuffix("weight") || name.hasSuffix("bias")
   }
 
   private static func isScaleOrBias(_ node: ONNXNode, _ slot: Int) -> Bool {
