@@ -37,7 +37,7 @@ struct LearnBench: ParsableCommand {
     let learned = try Model(unbounded: declaration, instructionSet: instructionSet)
     guard let start = try learned.fileWeights() else { throw ValidationError("\(model) has no weights") }
     let takesTokens = file.inputs.first?.element == .int64
-    let samples = try self.samples(learned, takesTokens ? tokens ?? learned.classes : nil)
+    let samples = try RandomRows.samples(learned, batch: batch, takesTokens ? tokens ?? learned.classes : nil)
     let steps = try Steps(learned, TrainingRecipe(learningRate: 1e-3, batch: batch), from: start)
     let order = Array(0..<samples.count)
     var taken = 0
@@ -61,8 +61,11 @@ struct LearnBench: ParsableCommand {
     encoder.outputFormatting = [.sortedKeys]
     print(String(decoding: try encoder.encode(line), as: UTF8.self))
   }
+}
 
-  private func samples(_ model: Model, _ tokens: Int?) throws -> Samples {
+/// Samples of chance for any model.
+enum RandomRows {
+  static func samples(_ model: Model, batch: Int, _ tokens: Int?) throws -> Samples {
     var stream = Seed(5).stream("rows")
     let count = 4 * batch
     var features: [Float] = []
