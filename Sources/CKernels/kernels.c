@@ -65,6 +65,12 @@ void pm_keep_freed_memory(void) {
 #endif
 }
 
+void pm_release_freed_memory(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 void pm_free(void *memory) { free(memory); }
 
 static double from_bits(uint64_t bits) {

@@ -178,6 +178,8 @@ void pm_free(void *memory);
 size_t pm_allocated_bytes(size_t bytes);
 // Keeps freed memory for the next use instead of giving it back to the system at once.
 void pm_keep_freed_memory(void);
+// Gives freed memory back to the system now.
+void pm_release_freed_memory(void);
 // Natural logarithm and exponential in double by fixed polynomials: the same bits everywhere.
 double pm_log(double x);
 double pm_exp(double x);

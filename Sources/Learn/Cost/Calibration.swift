@@ -187,11 +187,12 @@ struct Calibration {
     let affine = Int32(Unary.affine.rawValue)
     for distance in 1..<(Slots.distances - 1) {
       let bytes = Slots.nearest << distance
+      // Sources and targets apart by a round number would meet in the same sets of the cache.
       let half = bytes / 8
       try probe(
         Slots.line(distance, isPanel: false), also: { $0.lines(Double(bytes) / 64, distance: bytes, isPanel: false) }
       ) { kernels in
-        kernels.unary(affine, 1, half, half, 1, 0, large, large + half)
+        kernels.unary(affine, 1, half, half, 1, 0, large, large + half + 272)
       }
       let columns = 512
       let row = columns + 16
