@@ -8,7 +8,9 @@ import Runtime
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure.",
-    subcommands: [EngineBench.self, FlowBench.self, RuntimeBench.self, LearnBench.self, CostBench.self, DumpCommand.self])
+    subcommands: [
+      EngineBench.self, FlowBench.self, RuntimeBench.self, LearnBench.self, CostBench.self, DumpCommand.self,
+    ])
 }
 
 /// What a machine spent.

@@ -67,7 +67,8 @@ extension Calibration {
       return shape
     }
     for (unit, shape, adds) in [
-      (Unit.copyLine, shape([64, 16], [32, 1], [48, 1]), Int32(0)), (.copyVector, shape([4, 512], [512, 1], [512, 1]), 0),
+      (Unit.copyLine, shape([64, 16], [32, 1], [48, 1]), Int32(0)),
+      (.copyVector, shape([4, 512], [512, 1], [512, 1]), 0),
       (.copyTail, shape([64, 15], [16, 1], [16, 1]), 0), (.copyAddVector, shape([4, 512], [512, 1], [512, 1]), 1),
       (.copyAddTail, shape([64, 15], [16, 1], [16, 1]), 1), (.copyApart, shape([16, 64], [1, 16], [64, 2]), 0),
       (.copyAddApart, shape([16, 64], [1, 16], [64, 1]), 1), (.turnSquare, shape([32, 32], [1, 48], [48, 1]), 0),
@@ -131,7 +132,8 @@ extension Calibration {
       try probe(unit) { $0.softmax(rows, width, width, isLog, a, c) }
     }
     for (unit, rows, width, isLog) in [
-      (Unit.softmaxGradientVector, 4, 256, Int32(0)), (.softmaxGradientRow, 32, 16, 0), (.logSoftmaxGradientVector, 4, 256, 1),
+      (Unit.softmaxGradientVector, 4, 256, Int32(0)), (.softmaxGradientRow, 32, 16, 0),
+      (.logSoftmaxGradientVector, 4, 256, 1),
     ] {
       try probe(unit) { $0.softmax_gradient(rows, width, width, isLog, a, b, c, 0) }
     }

@@ -51,7 +51,8 @@ extension Model {
   public func evaluationCost(samples: Int, limit: Double = 1e13) throws(LearnError) -> LearnCost {
     let batch = min(Self.evaluationBatch, max(1, samples))
     return try cost(
-      batch: batch, samples: samples, recipe: TrainingRecipe(learningRate: 1, batch: batch), trains: false, limit: limit)
+      batch: batch, samples: samples, recipe: TrainingRecipe(learningRate: 1, batch: batch), trains: false, limit: limit
+    )
   }
 
   private func cost(
@@ -61,7 +62,8 @@ extension Model {
     let flops = trains ? GraphCost.trainingFlops(graph) : GraphCost.flops(graph)
     guard flops <= limit else {
       throw .model(
-        "a step of \(batch) samples takes \(Int(min(flops, 1e18))) multiplications and additions; at most \(Int(limit))")
+        "a step of \(batch) samples takes \(Int(min(flops, 1e18))) multiplications and additions; at most \(Int(limit))"
+      )
     }
     let meter = try measured(batch: batch, recipe: recipe, trains: trains, keepsParts: false)
     let plan = try plannedBytes(batch: batch, trains: trains, recipe.optimizer)
@@ -97,7 +99,11 @@ extension Model {
         engine.meterLoad(batch: batch)
         meter.add(.pass, 1)
         var result = Evaluation()
-        if trains { _ = engine.step(batch: batch, recipe, Pass(step: 2)) } else { engine.evaluate(batch: batch, &result) }
+        if trains {
+          _ = engine.step(batch: batch, recipe, Pass(step: 2))
+        } else {
+          engine.evaluate(batch: batch, &result)
+        }
       }
     } else {
       let engine = try GraphEngine(self, maxBatch: batch, trains: trains, recipe.optimizer, meter: meter)

@@ -45,7 +45,8 @@ public struct MachineProfile: Sendable, Equatable, Codable {
     let vectors = meter.tiles.vectors
     let tiles = Double(columns / 16 / vectors)
     meter.add(Slots.tile(isTransposed: false, vectors: vectors, height: height, isCall: false), tiles * Double(depth))
-    meter.add(Slots.tile(isTransposed: false, vectors: vectors, height: height, isCall: true), tiles * Double(depth) / 128)
+    meter.add(
+      Slots.tile(isTransposed: false, vectors: vectors, height: height, isCall: true), tiles * Double(depth) / 128)
     if rows <= meter.tiles.rows { meter.lines(Double(depth * columns) / 16, distance: weightBytes, isPanel: true) }
     return 2 * Double(height * depth * columns) / meter.work.dot(prices)
   }

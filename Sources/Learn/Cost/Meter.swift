@@ -116,10 +116,13 @@ final class Meter {
     let blocks = (rows + tiles.rows - 1) / tiles.rows
     let wide = tiles.vectors == 2 ? columns / 32 : 0
     let narrow = columns / 16 - 2 * wide
-    for (height, count) in [(rows / blocks + 1, rows % blocks), (rows / blocks, blocks - rows % blocks)] where count > 0 {
+    for (height, count) in [(rows / blocks + 1, rows % blocks), (rows / blocks, blocks - rows % blocks)] where count > 0
+    {
       for (vectors, pieces) in [(1, narrow), (2, wide)] where pieces > 0 {
         let these = Double(count * pieces)
-        add(Slots.tile(isTransposed: isTransposed, vectors: vectors, height: height, isCall: false), these * Double(depth))
+        add(
+          Slots.tile(isTransposed: isTransposed, vectors: vectors, height: height, isCall: false), these * Double(depth)
+        )
         add(Slots.tile(isTransposed: isTransposed, vectors: vectors, height: height, isCall: true), these)
       }
     }
@@ -154,7 +157,8 @@ final class Meter {
     }
   }
   func dots(
-    _ batch: Int, _ inputs: Int, _ n: Int, _ dy: UnsafePointer<Float>, _ dyRow: Int, _ w: UnsafePointer<Float>, _ wRow: Int,
+    _ batch: Int, _ inputs: Int, _ n: Int, _ dy: UnsafePointer<Float>, _ dyRow: Int, _ w: UnsafePointer<Float>,
+    _ wRow: Int,
     _ dx: UnsafePointer<Float>, _ dxRow: Int
   ) {
     call()

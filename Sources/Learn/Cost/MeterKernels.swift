@@ -220,7 +220,9 @@ extension Meter {
     t.depthwise = { w, x, _, _, y in Meter.active?.window(w!.pointee, .depthTap, y, x) }
     t.depthwise_gradient = { w, x, _, dy, dx, _ in
       Meter.active?.window(w!.pointee, dx == nil ? .depthKernelTap : .depthGradientTap, dy, x)
-      if let dx { Meter.active?.touch(dx, w!.pointee.images * w!.pointee.height * w!.pointee.width * w!.pointee.stride) }
+      if let dx {
+        Meter.active?.touch(dx, w!.pointee.images * w!.pointee.height * w!.pointee.width * w!.pointee.stride)
+      }
     }
   }
 

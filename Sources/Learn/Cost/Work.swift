@@ -6,21 +6,25 @@ enum Unit: Int, CaseIterable, Sendable {
   case productCall, tileStretch, dotStep, dotTile, thinDotStep, thinDotTile, narrowDotStep, narrowDotTile, singleDotStep
   case singleDotTile
   // maps: a vector is 16 elements
-  case mapRow, binaryVector, divideVector, binaryGradientVector, divideGradientVector, operandRow, chooseVector, chooseRow
+  case mapRow, binaryVector, divideVector, binaryGradientVector, divideGradientVector, operandRow, chooseVector,
+    chooseRow
   case columnsVector, spreadVector, spreadRow, sumVector, sumRow, largestElement, searchElement, dropoutElement
   // moves
-  case copyLine, copyVector, copyTail, copyAddVector, copyAddTail, copyApart, copyAddApart, turnSquare, turnEdge, clearRow
+  case copyLine, copyVector, copyTail, copyAddVector, copyAddTail, copyApart, copyAddApart, turnSquare, turnEdge,
+    clearRow
   case clearElement, fillVector, moveVector, borderElement, gatherRow, scatterElement, biasElement, channelElement
   // norms and losses
   case softmaxVector, softmaxRow, logSoftmaxRow, softmaxGradientVector, softmaxGradientRow, logSoftmaxGradientVector
   case rowNormVector, rowNormRow, rowNormGradientVector, rowNormGradientRow, momentsVector, channelNormVector
-  case channelGradientVector, channelMoveVector, lossRow, lossClass, lossVector, squaredVector, logitsVector, sharesVector
+  case channelGradientVector, channelMoveVector, lossRow, lossClass, lossVector, squaredVector, logitsVector,
+    sharesVector
   case valueRow
   // windows
   case windowPixel, maxTap, maxGradientTap, meanTap, meanGradientTap, depthTap, depthGradientTap, depthKernelTap
   case poolVector, poolGradientVector
   // recurrent cells
-  case lstmVector, lstmPart, lstmGradientVector, lstmGradientPart, gruVector, gruPart, gruGradientVector, gruGradientPart
+  case lstmVector, lstmPart, lstmGradientVector, lstmGradientPart, gruVector, gruPart, gruGradientVector,
+    gruGradientPart
   // descent
   case momentumVector, plainVector, adamVector, squaresVector, descendVector, descendMomentumVector
   // chains

@@ -1,6 +1,5 @@
 import CKernels
 
-
 /// One block's weights, gradients and activations in an engine's arena. Activations are rows of samples, or images as height,
 /// width, channels with the border that the next convolution needs; channels and outputs are padded to 16 with zeros, which
 /// stay zeros in training.

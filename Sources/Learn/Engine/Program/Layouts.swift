@@ -79,7 +79,8 @@ struct Layouts {
     case .reshape:
       let (from, to) = (graph.shape(node.inputs[0]), graph.shape(node.output))
       if isLast(node.inputs[0]), from.count >= 2, to.count >= 2, Array(from[..<2]) == Array(to[..<2]),
-        from.dropFirst(2).allSatisfy({ $0 == 1 }) || from.dropFirst(2).filter({ $0 != 1 }) == to.dropFirst(2).filter({ $0 != 1 })
+        from.dropFirst(2).allSatisfy({ $0 == 1 })
+          || from.dropFirst(2).filter({ $0 != 1 }) == to.dropFirst(2).filter({ $0 != 1 })
       {
         // Pixels of one, or the same pixels under another rank: nothing moves.
         wanted[0] = .channelsLast

@@ -68,7 +68,9 @@ final class Program {
     for (tensor, values) in constants {
       kernels.fill(tensor.floats, 0, tensor.data)
       for row in 0..<tensor.rows {
-        for column in 0..<tensor.width { tensor.data[row * tensor.stride + column] = values[row * tensor.width + column] }
+        for column in 0..<tensor.width {
+          tensor.data[row * tensor.stride + column] = values[row * tensor.width + column]
+        }
       }
     }
   }

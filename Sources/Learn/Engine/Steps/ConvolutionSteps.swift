@@ -322,7 +322,8 @@ final class TransposedConvolutionStep: Step {
   private let plan: CopyPlan
   private let back: CopyPlan
 
-  init(_ window: Window, _ inputs: [Tensor], _ output: Tensor, _ kernels: pm_kernels, _ place: String) throws(LearnError)
+  init(_ window: Window, _ inputs: [Tensor], _ output: Tensor, _ kernels: pm_kernels, _ place: String)
+    throws(LearnError)
   {
     self.window = window
     products = Products(kernels: kernels)

@@ -8,7 +8,8 @@ struct CopyPlan {
   init(_ dimensions: [(size: Int, from: Int, to: Int)], _ place: String) throws(LearnError) {
     var merged: [(size: Int, from: Int, to: Int)] = []
     for dimension in dimensions where dimension.size != 1 {
-      if let last = merged.last, last.from == dimension.from * dimension.size, last.to == dimension.to * dimension.size {
+      if let last = merged.last, last.from == dimension.from * dimension.size, last.to == dimension.to * dimension.size
+      {
         merged[merged.count - 1] = (last.size * dimension.size, dimension.from, dimension.to)
       } else {
         merged.append(dimension)
