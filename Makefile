@@ -3,10 +3,13 @@ SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE := .build/release
 DEBUG := .build/debug
 PREFIX ?= /usr/local
+# With what Tests/Interop/learn/requirements.txt names.
+PYTHON ?= python3
+ZOO := .build/zoo
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit scenarios format format-check bench bench-peers soak install clean
+.PHONY: help setup build release demo test unit scenarios format format-check bench bench-cost bench-peers soak install clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +45,11 @@ format-check: ## Say where the sources are not in their form.
 bench: setup ## Measure the engine, the whole flow, the runtime, and raw PyTorch beside them.
 	swift build -c release --product bench $(SWIFT_FLAGS)
 	Benchmarks/run $(RELEASE)/bench
+
+bench-cost: setup ## Export the zoo from PyTorch (PYTHON=...), tell what its training steps will take, and measure them.
+	swift build -c release --product bench $(SWIFT_FLAGS)
+	[ -e $(ZOO)/done ] || { $(PYTHON) Tests/Interop/learn/parity.py --write $(ZOO) && touch $(ZOO)/done; }
+	$(RELEASE)/bench learn-cost $(ZOO)/*.onnx
 
 bench-peers: setup ## Run the scripts of other systems beside ours: make bench-peers PEERS=DIR.
 	@[ -n "$(PEERS)" ] || { echo "make bench-peers PEERS=DIR, the folder that holds their scripts" >&2; exit 2; }

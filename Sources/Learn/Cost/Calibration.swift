@@ -45,10 +45,11 @@ struct Calibration {
     self.kernels = kernels
     self.now = now
     tiles = Meter.Tiles(name)
-    memory = try Arena(floats: 3 * Arena.size(65_536) + Arena.size(Self.largeFloats))
-    a = memory.take(65_536)
-    b = memory.take(65_536)
-    c = memory.take(65_536)
+    memory = try Arena(floats: 3 * Arena.size(65_536 + 368) + Arena.size(Self.largeFloats))
+    // Not a multiple of a page apart: what is read would seem to be what was just written.
+    a = memory.take(65_536 + 368)
+    b = memory.take(65_536 + 368)
+    c = memory.take(65_536 + 368)
     large = memory.take(Self.largeFloats)
     for index in 0..<65_536 {
       a[index] = Float(index % 61) / 61 - 0.5

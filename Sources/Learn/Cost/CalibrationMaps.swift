@@ -39,16 +39,16 @@ extension Calibration {
     try probe(.momentumVector) { kernels in
       var descent = pm_descent()
       descent.step = 2
-      kernels.momentum_step(1_024, &descent, a, nil, b + 4_096, c)
+      kernels.momentum_step(1_024, &descent, a, nil, b + 4_096 + 144, c)
     }
     try probe(.adamVector) { kernels in
       var descent = pm_descent()
       (descent.beta1, descent.beta2, descent.epsilon, descent.root2, descent.keep) = (0.9, 0.999, 1e-8, 1, 1)
-      kernels.adam_step(1_024, &descent, a, nil, b + 8_192, b + 16_384, c)
+      kernels.adam_step(1_024, &descent, a, nil, b + 8_192 + 144, b + 16_384 + 592, c)
     }
     try probe(.squaresVector) { _ = $0.squares(1_024, a) }
     try probe(.descendVector) { $0.descend(1_024, 0, a, c) }
-    try probe(.descendMomentumVector) { $0.descend_with_momentum(1_024, 0, 0, a, b + 4_096, c) }
+    try probe(.descendMomentumVector) { $0.descend_with_momentum(1_024, 0, 0, a, b + 4_096 + 144, c) }
     try probe(.reluVector) { $0.relu(1_024, c) }
     try probe(.reluGradientVector) { $0.relu_backward(1_024, a, c) }
     try probe(.columnSumsVector) { $0.column_sums(64, 64, 64, a, c, 0) }
@@ -143,17 +143,17 @@ extension Calibration {
     }
     for (unit, rows, width) in [(Unit.rowNormGradientVector, 4, 256), (.rowNormGradientRow, 32, 16)] {
       try probe(unit) {
-        $0.row_norm_gradient(rows, width, width, b, a, saved, b, c, 0, c + 16_384, c + 20_480)
+        $0.row_norm_gradient(rows, width, width, b, a, saved, b, c, 0, c + 16_384 + 144, c + 20_480 + 592)
       }
     }
     let (mean, moment) = (b + 32_768, b + 33_024)
     try probe(.momentsVector) { $0.channel_moments(64, 32, 32, a, mean, moment) }
     try probe(.channelNormVector) { $0.channel_norm(64, 32, 32, a, mean, moment, b, b, 1, c) }
     try probe(.channelGradientVector) {
-      $0.channel_norm_gradient(64, 32, 32, a, mean, moment, b, nil, a, 1, nil, 0, c + 16_384, c + 20_480)
+      $0.channel_norm_gradient(64, 32, 32, a, mean, moment, b, nil, a, 1, nil, 0, c + 16_384 + 144, c + 20_480 + 592)
     }
     try probe(.channelMoveVector) {
-      $0.channel_norm_gradient(64, 32, 32, a, mean, moment, b, nil, a, 1, c, 0, c + 16_384, c + 20_480)
+      $0.channel_norm_gradient(64, 32, 32, a, mean, moment, b, nil, a, 1, c, 0, c + 16_384 + 144, c + 20_480 + 592)
     }
     let labels = UnsafeMutablePointer<Int32>.allocate(capacity: 64)
     labels.initialize(repeating: 1, count: 64)
@@ -202,10 +202,10 @@ extension Calibration {
       (32, Unit.lstmVector, Unit.lstmGradientVector, Unit.gruVector, Unit.gruGradientVector),
       (8, .lstmPart, .lstmGradientPart, .gruPart, .gruGradientPart),
     ] {
-      try probe(lstm) { $0.lstm_cell(8, units, a, 128, b, c, c + 4_096, 32) }
+      try probe(lstm) { $0.lstm_cell(8, units, a, 128, b, c, c + 4_096 + 144, 32) }
       try probe(lstmGradient) { $0.lstm_cell_gradient(8, units, a, 128, b, b, b, c, 32) }
-      try probe(gru) { $0.gru_cell(8, units, a, b, 128, b + 4_096, c, 32) }
-      try probe(gruGradient) { $0.gru_cell_gradient(8, units, a, b + 8_192, 128, b, c, 32) }
+      try probe(gru) { $0.gru_cell(8, units, a, b, 128, b + 4_096 + 144, c, 32) }
+      try probe(gruGradient) { $0.gru_cell_gradient(8, units, a, b + 8_192 + 144, 128, b, c, 32) }
     }
   }
 }

@@ -60,18 +60,28 @@ extension Meter {
     touch(o.data, o.is_scalar != 0 && o.stride == 0 ? 1 : (rows - 1) * o.stride + (o.is_scalar != 0 ? 1 : width))
   }
 
+  /// Powers of simple exponents are worked out as products and roots.
+  private static func function(_ op: Int32, _ exponent: Float) -> Int {
+    guard op == Int32(Unary.power.rawValue) else { return Int(op) }
+    switch exponent {
+    case 1, 2, 3: return Int(Unary.affine.rawValue)
+    case 0.5, -0.5, -1: return Int(Unary.root.rawValue)
+    default: return Int(op)
+    }
+  }
+
   private static func maps(_ t: inout pm_kernels) {
-    t.unary = { op, rows, width, stride, _, _, x, y in
+    t.unary = { op, rows, width, stride, alpha, _, x, y in
       Meter.active?.call()
       Meter.active?.add(.mapRow, Double(rows))
-      Meter.active?.add(Slots.unary(Int(op), gradient: false), Meter.vectors(rows, width))
+      Meter.active?.add(Slots.unary(Meter.function(op, alpha), gradient: false), Meter.vectors(rows, width))
       Meter.active?.touch(x!, (rows - 1) * stride + width)
       Meter.active?.touch(y!, (rows - 1) * stride + width)
     }
-    t.unary_gradient = { op, rows, width, stride, _, _, x, y, dy, dx, _ in
+    t.unary_gradient = { op, rows, width, stride, alpha, _, x, y, dy, dx, _ in
       Meter.active?.call()
       Meter.active?.add(.mapRow, Double(rows))
-      Meter.active?.add(Slots.unary(Int(op), gradient: true), Meter.vectors(rows, width))
+      Meter.active?.add(Slots.unary(Meter.function(op, alpha - 1), gradient: true), Meter.vectors(rows, width))
       for pointer in [x!, y!, dy!, UnsafePointer(dx!)] { Meter.active?.touch(pointer, (rows - 1) * stride + width) }
     }
     t.binary = { op, rows, width, a, b, out, stride in
