@@ -82,8 +82,7 @@ struct Doctor: ParsableCommand {
 
   /// What a core sustains, and what it is expected to make of two models, with what it makes of them.
   private func measure() throws {
-    let clock = MonotonicTime()
-    let machine = try MachineProfile.calibrate { Double(clock.elapsed()) / 1e9 }
+    let machine = try MachineProfile.calibrate { Self.seconds }
     func giga(_ rate: Double) -> String { rate < 10e9 ? String(format: "%.1f", rate / 1e9) : "\(Int(rate / 1e9))" }
     func products(_ rows: Int, _ bytes: Int) -> String { giga(machine.productRate(rows: rows, weightBytes: bytes)) }
     func stream(_ bytes: Int) -> String { giga(machine.streamRate(bytes: bytes)) }
@@ -95,7 +94,7 @@ struct Doctor: ParsableCommand {
     )
     print("           \(giga(machine.tanhRate)) billion tanh a second")
     try compare(
-      "softmax regression of 784 features", ModelDeclaration(input: [784], layers: [.dense(10)]), samples: 3_200,
+      "softmax regression of 784 features", ModelDeclaration(input: [784], layers: [.dense(10)]), samples: 640,
       machine)
     try compare(
       "two convolutions on 28x28",
@@ -105,7 +104,14 @@ struct Doctor: ParsableCommand {
           .convolution(channels: 16, kernel: 5), .relu, .maxPool, .convolution(channels: 32, kernel: 5), .relu,
           .maxPool,
           .dense(64), .relu, .dense(10),
-        ]), samples: 320, machine)
+        ]), samples: 64, machine)
+  }
+
+  /// The time that this thread has had a core: what else the machine does is not this trainer's speed.
+  private static var seconds: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
   private func compare(
@@ -120,9 +126,9 @@ struct Doctor: ParsableCommand {
     var least = Double.infinity
     let time = MonotonicTime()
     while time.elapsed() < 400_000_000 {
-      let began = time.elapsed()
+      let began = Self.seconds
       _ = try model.train(from: weights, on: chunk, recipe: recipe, seed: Seed(1))
-      least = min(least, Double(time.elapsed() - began) / 1e9)
+      least = min(least, Self.seconds - began)
     }
     let expected = cost.seconds(on: machine)
     print(

@@ -140,7 +140,7 @@ import Testing
     // A clock that advances by itself whenever it is looked at.
     var ticks = 0.0
     let profile = try MachineProfile.calibrate(instructionSet: "plain") {
-      ticks += 1e-4
+      ticks += 1e-3
       return ticks
     }
     #expect(profile.instructionSet == "plain")

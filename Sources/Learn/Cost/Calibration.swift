@@ -88,7 +88,7 @@ struct Calibration {
     while true {
       let began = now()
       for _ in 0..<rounds { try body() }
-      if now() - began > least || rounds > 1 << 22 { break }
+      if now() - began > least || rounds > 1 << 14 { break }
       rounds *= 2
     }
     var best = Double.infinity

@@ -80,6 +80,14 @@ final class Meter {
     }
     for (distance, lines) in met { self.lines(lines, distance: distance, isPanel: isPanel) }
   }
+  /// Rows of a width; where much lies between them, it is left out.
+  func touch(_ pointer: UnsafePointer<Float>, rows: Int, width: Int, stride: Int, isPanel: Bool) {
+    guard stride > 2 * width, rows <= 4_096 else {
+      touch(pointer, (rows - 1) * stride + width, isPanel: isPanel)
+      return
+    }
+    for row in 0..<rows { touch(pointer + row * stride, width, isPanel: isPanel) }
+  }
   func touch(_ pointer: Floats, _ floats: Int) { touch(UnsafePointer(pointer), floats) }
   /// Lines that were last met so many bytes ago.
   func lines(_ lines: Double, distance: Int, isPanel: Bool) {
@@ -130,6 +138,7 @@ final class Meter {
     let reach = depth / max(1, repeats)
     let aSpan = isTransposed ? (reach - 1) * s.a_step + rows : (rows - 1) * s.a_row + reach
     let bSpan = (reach - 1) * s.b_row + columns
+    let (aRows, aWidth, aStride) = isTransposed ? (reach, rows, s.a_step) : (rows, reach, s.a_row)
     let steps = s.runs == nil ? (s.s1, s.s2) : (1, 1)
     if s.runs != nil {
       touch(a, depth * rows)
@@ -137,15 +146,15 @@ final class Meter {
     } else if steps.0 * steps.1 <= 256 {
       for s2 in 0..<steps.1 {
         for s1 in 0..<steps.0 {
-          touch(a + s2 * s.a_s2 + s1 * s.a_s1, aSpan)
-          touch(b + s2 * s.b_s2 + s1 * s.b_s1, bSpan, isPanel: true)
+          touch(a + s2 * s.a_s2 + s1 * s.a_s1, rows: aRows, width: aWidth, stride: aStride, isPanel: false)
+          touch(b + s2 * s.b_s2 + s1 * s.b_s1, rows: reach, width: columns, stride: s.b_row, isPanel: true)
         }
       }
     } else {
       touch(a, (steps.1 - 1) * s.a_s2 + (steps.0 - 1) * s.a_s1 + aSpan)
       touch(b, (steps.1 - 1) * s.b_s2 + (steps.0 - 1) * s.b_s1 + bSpan, isPanel: true)
     }
-    touch(c, (rows - 1) * s.c_row + columns)
+    touch(c, rows: rows, width: columns, stride: s.c_row, isPanel: false)
     // What a product reads again itself: a panel of B for each block of rows, A for each panel.
     let panel = depth * 64 * tiles.vectors
     if blocks > 1 {
