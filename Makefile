@@ -3,10 +3,11 @@ SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE := .build/release
 DEBUG := .build/debug
 PREFIX ?= /usr/local
+ZOO := .build/zoo
 SOURCES := Sources Tests Benchmarks Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit scenarios fuzz format format-check bench bench-peers bench-learn interop \
+.PHONY: help setup build release demo test unit scenarios fuzz format format-check bench bench-peers bench-learn bench-cost interop \
   interop-learn interop-kernels soak install clean
 
 help: ## List the targets.
@@ -62,6 +63,12 @@ bench-learn: setup ## Training steps of nine models beside PyTorch, in pairs.
 bench: setup ## Measure the engine, the whole flow, the runtime, and raw PyTorch beside them.
 	swift build -c release --product bench $(SWIFT_FLAGS)
 	Benchmarks/run $(RELEASE)/bench
+
+bench-cost: setup ## Export the zoo from PyTorch, tell what its training steps will take, and measure them.
+	swift build -c release --product bench $(SWIFT_FLAGS)
+	python=$$(scripts/venv interop-learn Tests/Interop/learn/requirements.txt) && \
+	  { [ -e $(ZOO)/done ] || { $$python Tests/Interop/learn/parity.py --write $(ZOO) && touch $(ZOO)/done; }; }
+	$(RELEASE)/bench learn-cost $(ZOO)/*.onnx
 
 bench-peers: setup ## Run the scripts of other systems beside ours: make bench-peers PEERS=DIR.
 	@[ -n "$(PEERS)" ] || { echo "make bench-peers PEERS=DIR, the folder that holds their scripts" >&2; exit 2; }

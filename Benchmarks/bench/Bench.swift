@@ -9,7 +9,7 @@ struct Bench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure.",
     subcommands: [
-      EngineBench.self, FlowBench.self, RuntimeBench.self, LearnBench.self, BitsCommand.self,
+      EngineBench.self, FlowBench.self, RuntimeBench.self, LearnBench.self, CostBench.self, BitsCommand.self,
       DumpCommand.self,
     ])
 }

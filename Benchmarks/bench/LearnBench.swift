@@ -45,7 +45,7 @@ struct LearnBench: ParsableCommand {
       let images = try IDX.fashionMNIST(train: true, folder: fashion)
       samples = try images.chunk(rows: 0..<(64 * batch))
     } else {
-      samples = try self.samples(learned, takesTokens ? tokens ?? learned.classes : nil)
+      samples = try RandomRows.samples(learned, batch: batch, takesTokens ? tokens ?? learned.classes : nil)
     }
     let batches = samples.count / batch
     let steps = try Steps(learned, TrainingRecipe(learningRate: 1e-3, batch: batch), from: start)
@@ -71,8 +71,11 @@ struct LearnBench: ParsableCommand {
     encoder.outputFormatting = [.sortedKeys]
     print(String(decoding: try encoder.encode(line), as: UTF8.self))
   }
+}
 
-  private func samples(_ model: Model, _ tokens: Int?) throws -> Samples {
+/// Samples of chance for any model.
+enum RandomRows {
+  static func samples(_ model: Model, batch: Int, _ tokens: Int?) throws -> Samples {
     var stream = Seed(5).stream("rows")
     let count = 4 * batch
     var features: [Float] = []

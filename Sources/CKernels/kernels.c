@@ -38,10 +38,15 @@ const pm_kernels *pm_kernels_best(void) {
   return &pm_table_plain;
 }
 
+static const size_t huge = (size_t)2 << 20;
+static size_t boundary_of(size_t bytes) { return bytes >= huge ? huge : 64; }
+size_t pm_allocated_bytes(size_t bytes) {
+  size_t boundary = boundary_of(bytes);
+  return (bytes + boundary - 1) & ~(boundary - 1);
+}
+
 void *pm_allocate(size_t bytes) {
-  const size_t huge = (size_t)2 << 20;
-  size_t boundary = bytes >= huge ? huge : 64;
-  size_t rounded = (bytes + boundary - 1) & ~(boundary - 1);
+  size_t boundary = boundary_of(bytes), rounded = pm_allocated_bytes(bytes);
   void *memory = aligned_alloc(boundary, rounded);
   if (!memory) return 0;
 #ifdef MADV_HUGEPAGE
@@ -57,6 +62,12 @@ void pm_keep_freed_memory(void) {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
+void pm_release_freed_memory(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
 #endif
 }
 

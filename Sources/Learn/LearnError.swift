@@ -27,3 +27,5 @@ public let numericsVersion = 3
 /// Keeps freed memory for the next use instead of giving it back to the system at once: weights of megabytes come and go with
 /// every update, and fetching their pages anew costs more than hashing them. Called once, at the beginning of a program.
 public func keepFreedMemory() { pm_keep_freed_memory() }
+/// Gives freed memory back to the system at once: for measurements.
+package func releaseFreedMemory() { pm_release_freed_memory() }

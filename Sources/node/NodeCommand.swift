@@ -80,21 +80,61 @@ struct Doctor: ParsableCommand {
     if !agree { throw ExitCode(1) }
   }
 
-  /// Softmax regression over 784 features: what one core trains in half a second.
+  /// What a core sustains, and what it is expected to make of two models, with what it makes of them.
   private func measure() throws {
-    let model = try Model(ModelDeclaration(input: [784], layers: [.dense(10)]))
-    let data = try Blobs.dataset(samples: 600, features: 784, classes: 10, seed: Seed(2))
-    let chunk = try data.chunk(rows: 0..<600)
-    let weights = model.initialWeights(seed: Seed(2))
-    let time = MonotonicTime()
-    var samples = 0
-    while time.elapsed() < 500_000_000 {
-      _ = try model.train(
-        from: weights, on: chunk, recipe: TrainingRecipe(learningRate: 0.05, batch: 32), seed: Seed(1))
-      samples += 600
-    }
-    let perSecond = Double(samples) / (Double(time.elapsed()) / 1e9)
-    print("speed      \(model.instructionSet): \(Int(perSecond)) samples/s of softmax regression on one core,")
-    print("           \(Int(perSecond * Double(model.flopsPerSample) / 1e6)) MFLOP/s")
+    let machine = try MachineProfile.calibrate { Self.seconds }
+    func giga(_ rate: Double) -> String { rate < 10e9 ? String(format: "%.1f", rate / 1e9) : "\(Int(rate / 1e9))" }
+    func products(_ rows: Int, _ bytes: Int) -> String { giga(machine.productRate(rows: rows, weightBytes: bytes)) }
+    func stream(_ bytes: Int) -> String { giga(machine.streamRate(bytes: bytes)) }
+    print("products   \(products(64, 1 << 20)) GFLOP/s for many rows on one core (\(machine.instructionSet));")
+    print("           for 8 rows \(products(8, 1 << 14)) by 16 KiB of weights, \(products(8, 1 << 19)) by 512 KiB,")
+    print("           \(products(8, 1 << 25)) by 32 MiB")
+    print(
+      "elements   \(stream(1 << 14)) GB/s within 16 KiB, \(stream(1 << 19)) within 512 KiB, \(stream(1 << 25)) within 32 MiB;"
+    )
+    print("           \(giga(machine.tanhRate)) billion tanh a second")
+    try compare(
+      "softmax regression of 784 features", ModelDeclaration(input: [784], layers: [.dense(10)]), samples: 640,
+      machine)
+    try compare(
+      "two convolutions on 28x28",
+      ModelDeclaration(
+        input: [1, 28, 28],
+        layers: [
+          .convolution(channels: 16, kernel: 5), .relu, .maxPool, .convolution(channels: 32, kernel: 5), .relu,
+          .maxPool,
+          .dense(64), .relu, .dense(10),
+        ]), samples: 64, machine)
   }
+
+  /// The time that this thread has had a core: what else the machine does is not this trainer's speed.
+  private static var seconds: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
+  private func compare(
+    _ name: String, _ declaration: ModelDeclaration, samples: Int, _ machine: MachineProfile
+  ) throws {
+    let model = try Model(declaration)
+    let recipe = TrainingRecipe(learningRate: 0.05, batch: 32)
+    let cost = try model.cost(recipe: recipe, samples: samples)
+    let chunk = try Blobs.dataset(samples: samples, features: model.features, classes: 10, seed: Seed(2))
+      .chunk(rows: 0..<samples)
+    let weights = model.initialWeights(seed: Seed(2))
+    var least = Double.infinity
+    let time = MonotonicTime()
+    while time.elapsed() < 400_000_000 {
+      let began = Self.seconds
+      _ = try model.train(from: weights, on: chunk, recipe: recipe, seed: Seed(1))
+      least = min(least, Self.seconds - began)
+    }
+    let expected = cost.seconds(on: machine)
+    print(
+      "expected   \(name): \(Int(Double(samples) / expected)) samples/s, and it makes \(Int(Double(samples) / least));")
+    print(
+      "           \(giga(cost.flops / least)) GFLOP/s, \(cost.peakBytes >> 10) KiB at the most for \(samples) samples")
+  }
+  private func giga(_ rate: Double) -> String { String(format: "%.1f", rate / 1e9) }
 }

@@ -325,3 +325,11 @@ FUNCTION void fill_rows(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const
     for (ptrdiff_t k = 0; k < width; k += 16) STORE(out + r * stride + k, row ? LOAD(row + k) : (v16)(0.0f));
   }
 }
+
+FUNCTION void fill(ptrdiff_t n, float value, float *out) {
+  ptrdiff_t i = 0;
+  for (; i + 16 <= n; i += 16) STORE(out + i, (v16)(value));
+  for (; i < n; i++) out[i] = value;
+}
+
+FUNCTION void move(ptrdiff_t n, const float *from, float *out) { __builtin_memcpy(out, from, (size_t)n * 4); }

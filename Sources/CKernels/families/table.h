@@ -26,4 +26,4 @@ const pm_kernels TABLE = {NAME, product, dots, pool, pool_backward, softmax_loss
                           softmax_gradient, row_norm, row_norm_gradient, channel_moments, channel_norm,
                           channel_norm_gradient, max_window, max_window_gradient, mean_window, mean_window_gradient,
                           depthwise, depthwise_gradient, lstm_cell, lstm_cell_gradient, gru_cell, gru_cell_gradient,
-                          momentum_step, adam_step, squares, value_loss, clear_tails, fill_rows};
+                          momentum_step, adam_step, squares, value_loss, clear_tails, fill_rows, fill, move};

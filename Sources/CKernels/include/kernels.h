@@ -164,6 +164,8 @@ typedef struct {
                        float scale, ptrdiff_t *correct);
   void (*clear_tails)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, float *x);
   void (*fill_rows)(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride, const float *row, float *out);  // width: whole vectors
+  void (*fill)(ptrdiff_t n, float value, float *out);
+  void (*move)(ptrdiff_t n, const float *from, float *out);
 } pm_kernels;
 
 // The best set this processor has, or the one named ("avx512", "avx2", "plain"); null where it has not that one.
@@ -175,8 +177,12 @@ const pm_kernels *pm_kernels_blas(const char **why);
 // Zeroed memory on a boundary of 64 bytes, in huge pages where it is large and the system gives them; null where there is none.
 void *pm_allocate(size_t bytes);
 void pm_free(void *memory);
+// What an allocation of so many bytes takes.
+size_t pm_allocated_bytes(size_t bytes);
 // Keeps freed memory for the next use instead of giving it back to the system at once.
 void pm_keep_freed_memory(void);
+// Gives freed memory back to the system now.
+void pm_release_freed_memory(void);
 // Natural logarithm and exponential in double by fixed polynomials: the same bits everywhere.
 double pm_log(double x);
 double pm_exp(double x);

@@ -5,16 +5,26 @@ final class Arena {
   private let base: UnsafeMutablePointer<Float>
   private var used = 0
   private let capacity: Int
+  private let isImaginary: Bool
 
-  /// - Parameter floats: what all `take`s together ask for; see `size`.
-  init(floats: Int) throws(LearnError) {
+  /// - Parameters:
+  ///   - floats: what all `take`s together ask for; see `size`.
+  ///   - meter: where work is only counted, whoever gives addresses that hold nothing.
+  init(floats: Int, meter: Meter? = nil) throws(LearnError) {
+    isImaginary = meter != nil
+    capacity = floats
+    if let meter {
+      base = meter.room(floats)
+      return
+    }
     guard let memory = pm_allocate(floats * 4) else {
       throw .training("there is no memory for \(floats * 4 / 1_048_576) MiB of activations and weights")
     }
     base = memory.bindMemory(to: Float.self, capacity: floats)
-    capacity = floats
   }
-  deinit { pm_free(base) }
+  deinit { if !isImaginary { pm_free(base) } }
+  /// The bytes that an arena of so many floats takes from the system.
+  static func allocatedBytes(floats: Int) -> Int { pm_allocated_bytes(floats * 4) }
 
   /// A piece on a boundary of 64 bytes, zeroed.
   func take(_ floats: Int) -> UnsafeMutablePointer<Float> {

@@ -7,6 +7,8 @@ typealias Floats = UnsafeMutablePointer<Float>
 /// Which engine object, which thread and which instruction set does a piece of work changes no bit of its result.
 protocol Engine: AnyObject, Sendable {
   var maxBatch: Int { get }
+  /// Bytes that were planned and are allocated.
+  var plannedBytes: Int { get }
   func load(_ weights: Weights)
   func store() -> Weights
   /// Puts samples where the next pass finds them.

@@ -5,7 +5,6 @@ enum GraphSource: Sendable {
 
   struct Built {
     var graph: Graph
-    var flops: Double
     var warnings: [String] = []
     var sharesAreGiven = false
   }
@@ -39,7 +38,7 @@ enum GraphSource: Sendable {
       var lowering = Lowering(model, batch: batch, options: options)
       let graph = try lowering.run()
       return Built(
-        graph: graph, flops: lowering.builder.flops, warnings: lowering.warnings + ExportCheck.warnings(model, graph),
+        graph: graph, warnings: lowering.warnings + ExportCheck.warnings(model, graph),
         sharesAreGiven: lowering.sharesAreGiven)
     }
   }

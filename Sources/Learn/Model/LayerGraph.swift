@@ -68,6 +68,6 @@ enum LayerGraph {
     }
     var graph = builder.finish(output: x)
     Fusion.fuse(&graph)
-    return GraphSource.Built(graph: graph, flops: builder.flops)
+    return GraphSource.Built(graph: graph)
   }
 }

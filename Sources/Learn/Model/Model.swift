@@ -41,7 +41,7 @@ public final class Model: Sendable {
   public let input: [Int]
   /// One sample's prediction, without the batch.
   public let output: [Int]
-  /// Multiplications and additions of one forward pass of one sample; a training step takes about three times as many.
+  /// Multiplications and additions of one forward pass of one sample.
   public let forwardFlopsPerSample: Int
   /// What an owner should know of the file that the model came from.
   public let warnings: [String]
@@ -59,7 +59,8 @@ public final class Model: Sendable {
     var engine: any Engine
   }
 
-  public var flopsPerSample: Int { forwardFlopsPerSample * 3 }
+  /// Those of a sample's share of a training step: no gradient is counted where none is computed.
+  public let flopsPerSample: Int
 
   /// - Parameter instructionSet: `avx512`, `avx2` or `plain` for one set of kernels; nil for the best there is. All give the
   ///   same bits.
@@ -105,7 +106,8 @@ public final class Model: Sendable {
     guard classes <= SampleForm.classLimit, targets >= 1 else {
       throw .model("its output \(output) has too many classes or no targets")
     }
-    forwardFlopsPerSample = Int(built.flops / Double(Self.referenceBatch))
+    forwardFlopsPerSample = Int(GraphCost.flops(graph) / Double(Self.referenceBatch))
+    flopsPerSample = Int(GraphCost.trainingFlops(graph) / Double(Self.referenceBatch))
     blocks = loss == .crossEntropy && rows == 1 ? ChainPattern.blocks(graph) : nil
     safetensorsHeader = Safetensors.header(parameters)
     if let name = instructionSet {
@@ -157,8 +159,11 @@ public final class Model: Sendable {
     return Weights(values: values, for: self)
   }
 
+  /// The blocks of a chain where its engine does the work.
+  func chain(_ optimizer: Optimizer) -> [Block]? { optimizer.isPlain ? blocks : nil }
+
   func makeEngine(batch: Int, trains: Bool, _ optimizer: Optimizer) throws(LearnError) -> any Engine {
-    if let blocks, optimizer.isPlain { return try ChainEngine(self, blocks, maxBatch: batch, trains: trains) }
+    if let blocks = chain(optimizer) { return try ChainEngine(self, blocks, maxBatch: batch, trains: trains) }
     return try GraphEngine(self, maxBatch: batch, trains: trains, optimizer)
   }
 

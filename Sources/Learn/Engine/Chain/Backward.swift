@@ -13,7 +13,7 @@ extension ChainEngine {
     guard blocks[0].kernel > 0 else { return }
     let convolutions = blocks.indices.filter { blocks[$0].kernel > 0 }
     for index in convolutions {
-      if let sums = blocks[index].biasGradient { sums.update(repeating: 0, count: blocks[index].stride) }
+      if let sums = blocks[index].biasGradient { kernels.fill(blocks[index].stride, 0, sums) }
       turn(index)
     }
     var first = 0
@@ -182,8 +182,7 @@ extension ChainEngine {
     for image in first..<end {
       for row in 0..<state.height {
         let line = inner + (image - first) * imageStep + row * rowStep
-        UnsafeMutableRawPointer(line).copyMemory(
-          from: outer + image * gradientImage + row * gradientRow, byteCount: gradientRow * 4)
+        kernels.move(gradientRow, outer + image * gradientImage + row * gradientRow, line)
         if state.block.hasRelu {
           kernels.relu_backward(gradientRow, out.pointer + image * out.image + row * out.row, line)
         }

@@ -12,6 +12,9 @@ final class ChainEngine: Engine, @unchecked Sendable {
   let kernels: pm_kernels
   let imagesPerChunk: Int
   private let arena: Arena
+  private let meter: Meter?
+  /// Bytes that were planned and are allocated.
+  let plannedBytes: Int
   var blocks: [BlockState] = []
   /// Scores of the last block, and their gradient.
   let scores: Floats
@@ -27,56 +30,33 @@ final class ChainEngine: Engine, @unchecked Sendable {
   /// Rows of the largest tile there is.
   static let tileRows = 14
 
-  init(_ model: Model, _ blocks: [Block], maxBatch: Int, trains: Bool) throws(LearnError) {
+  /// - Parameter meter: where there is one, passes are counted and nothing is computed or allocated.
+  init(
+    _ model: Model, _ blocks: [Block], maxBatch: Int, trains: Bool, meter: Meter? = nil
+  ) throws(LearnError) {
     self.model = model
     self.maxBatch = maxBatch
     self.trains = trains
-    kernels = model.kernels.pointee
-    var plans: [BlockPlan] = []
-    for (index, block) in blocks.enumerated() {
-      plans.append(
-        BlockPlan(block, isFirst: index == 0, followsConvolution: plans.last?.isConvolution ?? false, batch: maxBatch))
-    }
-    imagesPerChunk = BlockPlan.imagesPerChunk(plans, batch: maxBatch)
+    self.meter = meter
+    kernels = meter?.kernels ?? model.kernels.pointee
+    let plan = ChainPlan(model, blocks, batch: maxBatch, trains: trains)
+    imagesPerChunk = plan.imagesPerChunk
     let chunk = imagesPerChunk
     let scoreRow = padded(model.classes)
-    var total = Arena.size(maxBatch * scoreRow) * 2 + Arena.size(maxBatch) + Arena.size(model.features)
-    // Where few outputs hang on an input, looking for zeros costs more than it saves.
-    let runs = plans[0].isConvolution || plans[0].paddedOutputs < 64 ? 0 : plans[0].inputRows
-    total += Arena.size(runs * 2)
-    for plan in plans {
-      total += Self.sizes(plan, batch: maxBatch, chunk: chunk, trains: trains).reduce(0) { $0 + Arena.size($1) }
-    }
-    arena = try Arena(floats: total)
+    plannedBytes = plan.bytes
+    arena = try Arena(floats: plan.floats, meter: meter)
     scores = arena.take(maxBatch * scoreRow)
     scoreGradient = arena.take(maxBatch * scoreRow)
     labels = UnsafeMutableRawPointer(arena.take(maxBatch)).bindMemory(to: Int32.self, capacity: maxBatch)
     sampleRow = arena.take(model.features)
-    let runMemory = arena.take(runs * 2)
-    liveRuns =
-      runs == 0 ? nil : UnsafeMutableRawPointer(runMemory).bindMemory(to: pm_run.self, capacity: runs)
-    self.blocks = plans.map { lay($0, chunk: chunk) }
+    liveRuns = plan.runs == 0 ? nil : .allocate(capacity: plan.runs)
+    self.blocks = plan.blocks.map { lay($0, chunk: chunk) }
   }
 
-  /// Pieces in the order in which `lay` takes them; 0 for those that a block does not need.
-  private static func sizes(_ plan: BlockPlan, batch: Int, chunk: Int, trains: Bool) -> [Int] {
-    let weight = plan.inputRows * plan.stride
-    let image = plan.height * plan.width * plan.paddedOutputs
-    let isPooled = plan.isConvolution && plan.block.hasPool
-    return [
-      weight, plan.stride, plan.inputCount,
-      trains ? weight : 0, trains ? plan.stride : 0, trains ? weight : 0, trains ? plan.stride : 0,
-      trains && !plan.isFirst
-        ? batch * (plan.isConvolution ? plan.height * plan.width * plan.channels : plan.inputStride) : 0,
-      isPooled ? chunk * image : 0, isPooled ? batch * image / 16 + 16 : 0,
-      trains && plan.isConvolution ? chunk * plan.gradientImage : 0,
-      trains && plan.isConvolution && !plan.isFirst
-        ? plan.kernel * plan.kernel * plan.paddedOutputs * plan.channels : 0,
-    ]
-  }
+  deinit { liveRuns?.deallocate() }
 
   private func lay(_ plan: BlockPlan, chunk: Int) -> BlockState {
-    let sizes = Self.sizes(plan, batch: maxBatch, chunk: chunk, trains: trains)
+    let sizes = ChainPlan.sizes(plan, batch: maxBatch, chunk: chunk, trains: trains)
     let pieces = sizes.map { arena.take($0) }
     func piece(_ index: Int) -> Floats? { sizes[index] > 0 ? pieces[index] : nil }
     var state = BlockState(
@@ -127,5 +107,24 @@ final class ChainEngine: Engine, @unchecked Sendable {
         }
       }
     }
+  }
+
+  /// Counts what loading as many samples takes.
+  func meterLoad(batch: Int) {
+    guard let meter else { return }
+    let first = blocks[0]
+    meter.begin("samples")
+    meter.add(.batch, 1)
+    meter.add(.sample, Double(batch))
+    meter.add(.target, Double(batch))
+    meter.add(.moveVector, Double(batch * model.features / 16))
+    if first.kernel > 0 {
+      if first.block.channels > 1 {
+        meter.add(.borderElement, Double(batch * model.features))
+      } else {
+        meter.add(.sampleLine, Double(batch * first.height))
+      }
+    }
+    meter.touch(first.input, batch * first.inputStride)
   }
 }

@@ -11,6 +11,8 @@ struct Block: Equatable, Sendable {
   var flattens: [Int]?
   var weight: Int
   var bias: Int
+  /// Of the images that come in; 0 where none do.
+  var channels: Int { if case .convolution(let channels, _, _, _, _) = kind { channels } else { 0 } }
 }
 
 /// Finds out whether a graph is a chain.

@@ -28,76 +28,46 @@ final class GraphEngine: Engine, @unchecked Sendable {
   private let targets: Floats
   private let targetRow: Int
   private let sampleRow: Floats
-  private let optimizer: Optimizer
+  private let meter: Meter?
 
   /// Bytes that were planned and are allocated.
   let plannedBytes: Int
 
-  init(_ model: Model, maxBatch: Int, trains: Bool, _ optimizer: Optimizer) throws(LearnError) {
+  /// - Parameter meter: where there is one, passes are counted and nothing is computed or allocated.
+  init(
+    _ model: Model, maxBatch: Int, trains: Bool, _ optimizer: Optimizer, meter: Meter? = nil
+  ) throws(LearnError) {
     self.model = model
     self.maxBatch = maxBatch
     self.trains = trains
-    self.optimizer = optimizer
-    kernels = model.kernels.pointee
-    let graph = try model.graph(batch: maxBatch, isTraining: trains)
-    let arranged = Layouts(graph)
-    var tensors: [Tensor] = []
-    for parameter in graph.parameters {
-      let layout = arranged.layouts[parameter.value]
-      let stride = layout == .transposed ? rowStride(parameter.shape[0]) : nil
-      tensors.append(Tensor(shape: parameter.shape, layout: layout, stride: stride))
-    }
-    parameters = tensors
-    // Trained ones in front, so that an optimizer goes over them in one pass.
-    var offset = 0
-    var trainedEnd = 0
-    for isTrained in [true, false] {
-      for (tensor, parameter) in zip(tensors, graph.parameters) where parameter.isTrained == isTrained {
-        tensor.value.offset = offset
-        if isTrained && trains {
-          tensor.gradient = Piece(tensor.floats)
-          tensor.gradient?.offset = offset
-        }
-        offset += Arena.size(tensor.floats)
-      }
-      if isTrained { trainedEnd = offset }
-    }
-    trainedFloats = trainedEnd
-    let all = offset
-    let program = try Program(arranged, parameters: tensors, trains: trains, kernels: kernels)
-    let scores = program.output
-    let needsFirst = trains && (optimizer.kind != .sgd || optimizer.momentum > 0)
-    let needsSecond = trains && optimizer.kind != .sgd
-    let needsOrigin = trains && optimizer.proximal > 0
-    let outputRows = scores.rows
-    targetRow = scores.stride
-    let targetFloats = model.loss == .crossEntropy ? 0 : scores.floats
-    let sizes = [
-      all, trains ? trainedFloats : 0, needsFirst ? trainedFloats : 0, needsSecond ? trainedFloats : 0,
-      needsOrigin ? trainedFloats : 0, outputRows, targetFloats, model.features,
-    ]
-    let held = sizes.reduce(0) { $0 + Arena.size($1) }
-    guard (held + program.floats) * 4 <= Model.memoryLimit else {
+    self.meter = meter
+    kernels = meter?.kernels ?? model.kernels.pointee
+    let plan = try GraphPlan(model, batch: maxBatch, trains: trains, optimizer, kernels)
+    parameters = plan.parameters
+    trainedFloats = plan.trainedFloats
+    let sizes = plan.sizes
+    guard plan.bytes <= Model.memoryLimit else {
       throw .training(
-        "a batch of \(maxBatch) needs \((held + program.floats) / (1 << 18)) MiB; at most \(Model.memoryLimit >> 20) MiB are "
-          + "taken, so make the batch smaller")
+        "a batch of \(maxBatch) needs \(plan.bytes >> 20) MiB; at most \(Model.memoryLimit >> 20) MiB are taken, so make the "
+          + "batch smaller")
     }
-    store0 = try Arena(floats: held)
-    workFloats = program.floats
-    work = try Arena(floats: Arena.size(workFloats))
-    plannedBytes = (held + Arena.size(workFloats)) * 4
+    store0 = try Arena(floats: plan.heldFloats, meter: meter)
+    workFloats = plan.program.floats
+    work = try Arena(floats: plan.workFloats, meter: meter)
+    plannedBytes = plan.bytes
+    targetRow = plan.program.output.stride
     let arena = store0
     let pieces = sizes.map { arena.take($0) }
     values = pieces[0]
     gradients = trains ? pieces[1] : nil
-    first = needsFirst ? pieces[2] : nil
-    second = needsSecond ? pieces[3] : nil
-    origin = needsOrigin ? pieces[4] : nil
-    labels = UnsafeMutableRawPointer(pieces[5]).bindMemory(to: Int32.self, capacity: max(1, outputRows))
+    first = sizes[2] > 0 ? pieces[2] : nil
+    second = sizes[3] > 0 ? pieces[3] : nil
+    origin = sizes[4] > 0 ? pieces[4] : nil
+    labels = UnsafeMutableRawPointer(pieces[5]).bindMemory(to: Int32.self, capacity: max(1, sizes[5]))
     targets = pieces[6]
     sampleRow = pieces[7]
     var copies: [(load: CopyPlan, store: CopyPlan)] = []
-    for (tensor, parameter) in zip(tensors, graph.parameters) {
+    for (tensor, parameter) in zip(parameters, plan.graph.parameters) {
       tensor.value.bind(values)
       if let gradients { tensor.gradient?.bind(gradients) }
       var flat = 1
@@ -114,8 +84,8 @@ final class GraphEngine: Engine, @unchecked Sendable {
     }
     self.copies = copies
     base = work.take(workFloats)
-    programs[maxBatch] = program
-    program.bind(base)
+    programs[maxBatch] = plan.program
+    plan.program.bind(base, isImaginary: meter != nil)
     active = maxBatch
   }
   private let base: Floats
@@ -190,6 +160,20 @@ final class GraphEngine: Engine, @unchecked Sendable {
       if hasTargets { loadTargets(samples, row, place * rowsOfTargets, rowsOfTargets, program.output.width) }
     }
   }
+  /// Counts what loading as many samples takes.
+  func meterLoad(batch: Int) throws(LearnError) {
+    guard let meter else { return }
+    let program = try program(batch)
+    let input = program.input
+    let lines = input.isDense && input.shape.count > 1 ? 0 : input.rows
+    meter.begin("samples")
+    meter.add(.batch, 1)
+    meter.add(.sample, Double(batch))
+    meter.add(.sampleLine, Double(lines == batch ? 0 : lines))
+    meter.add(.target, Double(model.targets * batch))
+    meter.add(.moveVector, Double(input.floats / 16))
+    meter.touch(input.data, input.floats)
+  }
   private func loadTargets(_ samples: Samples, _ row: Int, _ at: Int, _ rows: Int, _ width: Int) {
     if model.loss == .crossEntropy {
       samples.labels(row, into: labels + at)
@@ -216,8 +200,9 @@ final class GraphEngine: Engine, @unchecked Sendable {
   /// Forward and backward without a descent; returns the sum of the samples' losses.
   func gradient(batch: Int, _ pass: Pass) throws(LearnError) -> Double {
     let program = try program(batch)
-    let run = Run(key: pass.key)
+    let run = Run(key: pass.key, meter: meter)
     program.forward(run)
+    meter?.begin("loss")
     var correct = 0
     let loss = self.loss(program.output, batch, slope: program.output.slope, &correct)
     program.backward(run)
@@ -231,9 +216,25 @@ final class GraphEngine: Engine, @unchecked Sendable {
     descend(recipe, pass.step)
     return loss
   }
+  /// The seconds of each step forward, of the loss, and of each step backward.
+  func times(batch: Int, _ recipe: TrainingRecipe, _ now: () -> Double) throws(LearnError) -> [Double] {
+    let program = try program(batch)
+    var times: [Double] = []
+    func time(_ body: () -> Void) {
+      let began = now()
+      body()
+      times.append(now() - began)
+    }
+    for step in program.steps { time { step.forward(Run()) } }
+    var correct = 0
+    time { _ = loss(program.output, batch, slope: program.output.slope, &correct) }
+    for step in program.steps.reversed() where step.wants.contains(true) { time { step.backward(Run()) } }
+    time { descend(recipe, 1) }
+    return times
+  }
   func evaluate(batch: Int, _ result: inout Evaluation) throws(LearnError) {
     let program = try program(batch)
-    program.forward(Run())
+    program.forward(Run(meter: meter))
     let rows = model.loss == .crossEntropy ? program.output.rows : batch
     result.lossSum += loss(program.output, batch, slope: nil, &result.correct) * Double(rows / batch)
     result.count += rows
@@ -242,7 +243,7 @@ final class GraphEngine: Engine, @unchecked Sendable {
   /// Scores of the batch that was loaded, row by row as the output's shape says.
   func scores(batch: Int) throws(LearnError) -> [Float] {
     let program = try program(batch)
-    program.forward(Run())
+    program.forward(Run(meter: meter))
     let output = program.output
     var scores: [Float] = []
     for row in 0..<output.rows {
@@ -278,6 +279,7 @@ final class GraphEngine: Engine, @unchecked Sendable {
 
   private func descend(_ recipe: TrainingRecipe, _ step: Int) {
     guard let gradients, trainedFloats > 0 else { return }
+    meter?.begin("optimizer")
     let optimizer = recipe.optimizer
     var descent = pm_descent()
     descent.rate = Float(recipe.learningRate)

@@ -42,6 +42,8 @@ package final class Steps {
   private let engine: any Engine
   private let recipe: TrainingRecipe
   private var step = 0
+  package var plannedBytes: Int { engine.plannedBytes }
+  package func weights() -> Weights { engine.store() }
   package init(_ model: Model, _ recipe: TrainingRecipe, from weights: Weights) throws(LearnError) {
     self.model = model
     self.recipe = recipe
@@ -55,5 +57,35 @@ package final class Steps {
     step += 1
     engine.load(samples, rows: rows)
     return try engine.step(batch: rows.count, recipe, Pass(step: step)) / Double(rows.count)
+  }
+}
+
+/// What a model's steps are expected to take and what they take, one by one.
+package struct StepTimes {
+  package var name: String
+  package var expected: Double
+  package var measured: Double
+
+  /// Of a program's steps forward, and then backward; empty for a chain.
+  package static func of(
+    _ model: Model, _ recipe: TrainingRecipe, from weights: Weights, _ samples: Samples, on machine: MachineProfile,
+    now: () -> Double
+  ) throws(LearnError) -> [StepTimes] {
+    let meter = try model.measured(batch: recipe.batch, recipe: recipe, trains: true, keepsParts: true)
+    let expected = meter.parts.map { StepTimes(name: $0.name, expected: $0.work.dot(machine.prices), measured: 0) }
+    guard model.chain(recipe.optimizer) == nil else { return expected }
+    let engine = try GraphEngine(model, maxBatch: recipe.batch, trains: true, recipe.optimizer)
+    engine.load(weights)
+    engine.begin(recipe)
+    var least: [Double] = []
+    for _ in 0..<200 {
+      engine.load(samples, rows: Array(0..<recipe.batch)[...])
+      let times = try engine.times(batch: recipe.batch, recipe, now)
+      least = least.isEmpty ? times : zip(least, times).map { min($0, $1) }
+    }
+    // The samples' part comes first, the optimizer's last.
+    var all = expected
+    for (index, time) in least.enumerated() where index + 1 < all.count { all[index + 1].measured = time }
+    return all
   }
 }

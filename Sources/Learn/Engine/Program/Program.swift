@@ -8,9 +8,10 @@ final class Program {
   let output: Tensor
   /// Floats of an arena that holds everything but parameters.
   let floats: Int
-  private let steps: [Step]
+  let steps: [Step]
   private let gathers: [GatherStep]
   private let pieces: [Piece]
+  private let kernels: pm_kernels
   private let constants: [(tensor: Tensor, values: [Float])]
   /// Trained parameters that the loss does not reach.
   private let untouched: [Tensor]
@@ -48,6 +49,7 @@ final class Program {
     input = tensor(graph.input)
     output = tensor(graph.output)
     self.steps = steps
+    self.kernels = kernels
     self.constants = constants
     gathers = steps.compactMap { $0 as? GatherStep }
 
@@ -60,10 +62,11 @@ final class Program {
   }
 
   /// Puts everything into an arena; constants are written there.
-  func bind(_ base: Floats) {
+  func bind(_ base: Floats, isImaginary: Bool = false) {
     for piece in pieces { piece.bind(base) }
+    if isImaginary { return }
     for (tensor, values) in constants {
-      tensor.clear(tensor.data)
+      kernels.fill(tensor.floats, 0, tensor.data)
       for row in 0..<tensor.rows {
         for column in 0..<tensor.width {
           tensor.data[row * tensor.stride + column] = values[row * tensor.width + column]
@@ -73,12 +76,18 @@ final class Program {
   }
 
   func forward(_ run: Run) {
-    for step in steps { step.forward(run) }
+    for step in steps {
+      run.meter?.begin(step)
+      step.forward(run)
+    }
   }
   /// `output.slope` is filled.
   func backward(_ run: Run) {
-    for parameter in untouched { parameter.clear(parameter.slope) }
-    for step in steps.reversed() where step.wants.contains(true) { step.backward(run) }
+    for parameter in untouched { kernels.clear(parameter) }
+    for step in steps.reversed() where step.wants.contains(true) {
+      run.meter?.begin(step)
+      step.backward(run)
+    }
   }
   /// Whether a whole number was outside its table since it was asked last.
   func takeFault() -> Bool {

@@ -52,8 +52,11 @@ class Step {
 struct Run {
   /// From the job's seed and the number of the step: masks of dropout.
   var key: UInt64 = 0
+  /// Where the pass is only counted: whatever is not a kernel's work is told to it, and not done.
+  var meter: Meter?
 }
 
-extension Tensor {
-  func clear(_ target: Floats) { target.update(repeating: 0, count: floats) }
+extension pm_kernels {
+  /// The gradient of a tensor becomes zero.
+  func clear(_ tensor: Tensor) { fill(tensor.floats, 0, tensor.slope) }
 }

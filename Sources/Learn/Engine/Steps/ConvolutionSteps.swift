@@ -69,7 +69,7 @@ final class ConvolutionStep: Step {
       return
     }
     if let compact {
-      fill(compact.pointer)
+      fill(compact.pointer, run)
       forwardCompact(compact.pointer, bias)
       return
     }
@@ -128,10 +128,16 @@ final class ConvolutionStep: Step {
   }
 
   /// The images with their border of zeros, channels side by side.
-  private func fill(_ target: Floats) {
+  private func fill(_ target: Floats, _ run: Run) {
     let border = Self.border(window, height, width, channels)
     let steps = xSteps
-    target.update(repeating: 0, count: images * border.image)
+    kernels.fill(images * border.image, 0, target)
+    if let meter = run.meter {
+      meter.add(.borderElement, Double(images * height * width * channels))
+      meter.touch(x.data, x.floats)
+      meter.touch(target, images * border.image)
+      return
+    }
     for image in 0..<images {
       for row in 0..<height {
         let line =
@@ -173,7 +179,7 @@ final class ConvolutionStep: Step {
 
   override func backward(_ run: Run) {
     if inputs.count > 2, wants[2] {
-      if !adds[2] { inputs[2].clear(inputs[2].slope) }
+      if !adds[2] { kernels.clear(inputs[2]) }
       kernels.reduce(
         output.rows, output.width, output.stride, output.slope, nil, 0, 1, inputs[2].slope, inputs[2].stride)
     }
@@ -188,7 +194,7 @@ final class ConvolutionStep: Step {
         weight.stride, adds: adds[1])
       return
     }
-    if !adds[1] { weight.clear(weight.slope) }
+    if !adds[1] { kernels.clear(weight) }
     let border = Self.border(window, height, width, channels)
     var shape = pm_product_shape()
     shape.a_row = 1
@@ -241,7 +247,7 @@ final class ConvolutionStep: Step {
   private func inputGradient(_ turned: Floats) {
     for tap in 0..<taps {
       let target = turned + tap * outputs * x.stride
-      if channels < x.stride { target.update(repeating: 0, count: outputs * x.stride) }
+      if channels < x.stride { kernels.fill(outputs * x.stride, 0, target) }
       products.transpose(
         rows: channels, columns: outputs, weight.data + tap * channels * weight.stride, weight.stride, target, x.stride)
     }
@@ -251,7 +257,7 @@ final class ConvolutionStep: Step {
         x.stride, from: adds[0] ? pm_from_sums : pm_from_zero)
       return
     }
-    if !adds[0] { x.clear(x.slope) }
+    if !adds[0] { kernels.clear(x) }
     var shape = pm_product_shape()
     shape.a_row = output.stride
     shape.a_step = 1
@@ -294,11 +300,11 @@ final class DepthwiseStep: Step {
   }
   override func backward(_ run: Run) {
     if inputs.count > 2, wants[2] {
-      if !adds[2] { inputs[2].clear(inputs[2].slope) }
+      if !adds[2] { kernels.clear(inputs[2]) }
       kernels.reduce(
         output.rows, output.width, output.stride, output.slope, nil, 0, 1, inputs[2].slope, inputs[2].stride)
     }
-    for index in 0..<2 where wants[index] && !adds[index] { inputs[index].clear(inputs[index].slope) }
+    for index in 0..<2 where wants[index] && !adds[index] { kernels.clear(inputs[index]) }
     guard wants[1] else { return }
     kernels.depthwise_gradient(
       &window, inputs[0].data, inputs[1].data, output.slope, wants[0] ? inputs[0].slope : nil, inputs[1].slope)
@@ -344,7 +350,7 @@ final class TransposedConvolutionStep: Step {
   }
   override func forward(_ run: Run) {
     var shape = plan.shape
-    byTap.pointer.update(repeating: 0, count: byTap.floats)
+    kernels.fill(byTap.floats, 0, byTap.pointer)
     kernels.copy(&shape, weight.data, byTap.pointer, 0)
     kernels.fill_rows(
       output.rows, output.stride, output.stride, inputs.count > 2 ? inputs[2].data : nil, output.data)
@@ -365,18 +371,18 @@ final class TransposedConvolutionStep: Step {
   }
   override func backward(_ run: Run) {
     if inputs.count > 2, wants[2] {
-      if !adds[2] { inputs[2].clear(inputs[2].slope) }
+      if !adds[2] { kernels.clear(inputs[2]) }
       kernels.reduce(
         output.rows, output.width, output.stride, output.slope, nil, 0, 1, inputs[2].slope, inputs[2].stride)
     }
     if wants[0], let turned {
-      turned.pointer.update(repeating: 0, count: turned.floats)
+      kernels.fill(turned.floats, 0, turned.pointer)
       for tap in 0..<taps {
         products.transpose(
           rows: x.width, columns: output.width, byTap.pointer + tap * x.width * output.stride, output.stride,
           turned.pointer + tap * output.width * x.stride, x.stride)
       }
-      if !adds[0] { x.clear(x.slope) }
+      if !adds[0] { kernels.clear(x) }
       visit { pixels, source, target, tap in
         var shape = pm_product_shape()
         shape.a_row = window.steps[1] * output.stride
@@ -393,7 +399,7 @@ final class TransposedConvolutionStep: Step {
       }
     }
     if wants[1], let slopeByTap {
-      slopeByTap.pointer.update(repeating: 0, count: slopeByTap.floats)
+      kernels.fill(slopeByTap.floats, 0, slopeByTap.pointer)
       visit { pixels, source, target, tap in
         var shape = pm_product_shape()
         shape.a_row = 1
@@ -408,7 +414,7 @@ final class TransposedConvolutionStep: Step {
           1, x.width, output.stride, &shape, x.data + source, output.slope + target,
           slopeByTap.pointer + tap * x.width * output.stride)
       }
-      if !adds[1] { weight.clear(weight.slope) }
+      if !adds[1] { kernels.clear(weight) }
       var shape = back.shape
       kernels.copy(&shape, slopeByTap.pointer, weight.slope, 1)
     }

@@ -94,7 +94,7 @@ final class BinaryStep: Step {
           output.stride, 0)
         whole = part.pointer
       }
-      if !adds[which] { target.clear(target.slope) }
+      if !adds[which] { kernels.clear(target) }
       kernels.reduce(
         output.rows, output.width, output.stride, whole, side.sumTable?.pointer, side.isScalar ? 1 : 0, 1,
         target.slope, target.stride)
@@ -124,7 +124,7 @@ final class ChooseStep: Step {
   }
   override func backward(_ run: Run) {
     guard let zero else { return }
-    zero.pointer.update(repeating: 0, count: 16)
+    kernels.fill(16, 0, zero.pointer)
     var none = pm_operand(data: UnsafePointer(zero.pointer), table: nil, stride: 0, is_scalar: 1)
     var slope = pm_operand(data: UnsafePointer(output.slope), table: nil, stride: output.stride, is_scalar: 0)
     var condition = sides[0].operand(inputs[0].data)
@@ -141,7 +141,7 @@ final class ChooseStep: Step {
           output.rows, output.width, &condition, &none, &slope, into, output.stride, isWhole && adds[which] ? 1 : 0)
       }
       if isWhole { continue }
-      if !adds[which] { target.clear(target.slope) }
+      if !adds[which] { kernels.clear(target) }
       kernels.reduce(
         output.rows, output.width, output.stride, into, side.sumTable?.pointer, side.isScalar ? 1 : 0, 1,
         target.slope, target.stride)
@@ -172,13 +172,13 @@ final class ReduceStep: Step {
   override func forward(_ run: Run) {
     let x = inputs[0]
     if reduction == .largest {
-      output.data.update(repeating: -.infinity, count: output.floats)
+      kernels.fill(output.floats, -.infinity, output.data)
       kernels.largest(
         x.rows, x.width, x.stride, x.data, sides.sumTable?.pointer, isScalar ? 1 : 0, output.data, output.stride)
       kernels.clear_tails(output.rows, output.width, output.stride, output.data)
       return
     }
-    output.clear(output.data)
+    kernels.fill(output.floats, 0, output.data)
     kernels.reduce(
       x.rows, x.width, x.stride, x.data, sides.sumTable?.pointer, isScalar ? 1 : 0, scale, output.data, output.stride)
   }
@@ -187,7 +187,7 @@ final class ReduceStep: Step {
     let x = inputs[0]
     if reduction == .largest {
       // Equal largest values share the gradient.
-      largestBackward(x)
+      largestBackward(x, run)
       return
     }
     if reduction == .mean {
@@ -202,8 +202,12 @@ final class ReduceStep: Step {
     var other = slope
     kernels.choose(x.rows, x.width, &condition, &slope, &other, x.slope, x.stride, adds[0] ? 1 : 0)
   }
-  private func largestBackward(_ x: Tensor) {
-    if !adds[0] { x.clear(x.slope) }
+  private func largestBackward(_ x: Tensor, _ run: Run) {
+    if !adds[0] { kernels.clear(x) }
+    if let meter = run.meter {
+      meter.add(.searchElement, 2 * Double(output.rows * output.width) * Double(x.rows))
+      return
+    }
     for row in 0..<output.rows {
       for column in 0..<output.width {
         let at = row * output.stride + column

@@ -64,7 +64,7 @@ final class MoveStep: Step {
   }
   override var readsInputs: Bool { false }
   override func forward(_ run: Run) {
-    if let fill { output.data.update(repeating: fill, count: output.floats) }
+    if let fill { kernels.fill(output.floats, fill, output.data) }
     if fill != nil || !output.isDense { kernels.clear_tails(output.rows, output.width, output.stride, output.data) }
     for index in moves.indices {
       var shape = moves[index].plan.shape
@@ -76,7 +76,7 @@ final class MoveStep: Step {
       let input = moves[index].input
       let target = inputs[input]
       let mustClear = !adds[input] && !isComplete
-      if mustClear { target.clear(target.slope) }
+      if mustClear { kernels.clear(target) }
       if !adds[input], !mustClear, !target.isDense {
         kernels.clear_tails(target.rows, target.width, target.stride, target.slope)
       }
@@ -119,13 +119,25 @@ final class ScatterStep: Step {
   override var readsInputs: Bool { false }
   override func forward(_ run: Run) {
     if !output.isDense { kernels.clear_tails(output.rows, output.width, output.stride, output.data) }
+    if let meter = run.meter {
+      meter.add(.scatterElement, Double(from.count))
+      meter.touch(inputs[0].data, inputs[0].floats)
+      meter.touch(output.data, output.floats)
+      return
+    }
     let source = inputs[0].data
     let target = output.data
     for index in from.indices { target[Int(to[index])] = source[Int(from[index])] }
   }
   override func backward(_ run: Run) {
     guard wants[0] else { return }
-    if !adds[0] { inputs[0].clear(inputs[0].slope) }
+    if !adds[0] { kernels.clear(inputs[0]) }
+    if let meter = run.meter {
+      meter.add(.scatterElement, Double(from.count))
+      meter.touch(output.slope, output.floats)
+      meter.touch(inputs[0].slope, inputs[0].floats)
+      return
+    }
     let source = output.slope
     let target = inputs[0].slope
     for index in from.indices { target[Int(from[index])] += source[Int(to[index])] }
@@ -142,6 +154,13 @@ final class GatherStep: Step {
   override func forward(_ run: Run) {
     let table = inputs[0]
     let ids = inputs[1]
+    if let meter = run.meter {
+      meter.add(.gatherRow, Double(ids.rows * ids.width))
+      meter.add(.moveVector, Double(output.floats / 16))
+      meter.touch(table.data, min(table.floats, output.floats))
+      meter.touch(output.data, output.floats)
+      return
+    }
     var out = output.data
     for row in 0..<ids.rows {
       for column in 0..<ids.width {
@@ -162,7 +181,15 @@ final class GatherStep: Step {
     guard wants[0] else { return }
     let table = inputs[0]
     let ids = inputs[1]
-    if !adds[0] { table.clear(table.slope) }
+    if !adds[0] { kernels.clear(table) }
+    if let meter = run.meter {
+      meter.add(.gatherRow, Double(ids.rows * ids.width))
+      meter.add(.copyAddVector, Double(output.floats / 16))
+      meter.add(.copyLine, Double(ids.rows * ids.width))
+      meter.touch(output.slope, output.floats)
+      meter.touch(table.slope, min(table.floats, output.floats))
+      return
+    }
     var slope = output.slope
     var shape = pm_copy_shape()
     shape.size = (1, 1, 1, 1, 1, table.stride)

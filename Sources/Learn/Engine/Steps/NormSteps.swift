@@ -35,7 +35,7 @@ final class RowNormStep: Step {
       moments.pointer)
   }
   override func backward(_ run: Run) {
-    for index in 1..<inputs.count where wants[index] && !adds[index] { inputs[index].clear(inputs[index].slope) }
+    for index in 1..<inputs.count where wants[index] && !adds[index] { kernels.clear(inputs[index]) }
     func target(_ index: Int) -> Floats? { inputs.count > index && wants[index] ? inputs[index].slope : nil }
     kernels.row_norm_gradient(
       output.rows, output.width, output.stride, parameter(1), inputs[0].data, moments.pointer, output.slope, target(0),
@@ -72,8 +72,18 @@ final class ChannelNormStep: Step {
     let mean = moments.pointer
     let variance = mean + room
     let r = mean + 2 * room
+    if isTraining { kernels.channel_moments(x.rows, x.width, x.stride, x.data, mean, variance) }
+    if let meter = run.meter {
+      meter.add(.channelElement, Double(room))
+    } else {
+      prepare(mean, variance, r)
+    }
+    kernels.channel_norm(
+      x.rows, x.width, x.stride, x.data, mean, r, inputs[1].data, inputs[2].data, hasRelu ? 1 : 0, output.data)
+  }
+  private func prepare(_ mean: Floats, _ variance: Floats, _ r: Floats) {
+    let x = inputs[0]
     if isTraining {
-      kernels.channel_moments(x.rows, x.width, x.stride, x.data, mean, variance)
       let unbiased = x.rows > 1 ? Float(x.rows) / Float(x.rows - 1) : 1
       for channel in 0..<x.width {
         inputs[3].data[channel] = momentum * inputs[3].data[channel] + (1 - momentum) * mean[channel]
@@ -89,11 +99,9 @@ final class ChannelNormStep: Step {
       }
     }
     for channel in 0..<room { r[channel] = 1 / (variance[channel] + epsilon).squareRoot() }
-    kernels.channel_norm(
-      x.rows, x.width, x.stride, x.data, mean, r, inputs[1].data, inputs[2].data, hasRelu ? 1 : 0, output.data)
   }
   override func backward(_ run: Run) {
-    for index in 1...2 where wants[index] && !adds[index] { inputs[index].clear(inputs[index].slope) }
+    for index in 1...2 where wants[index] && !adds[index] { kernels.clear(inputs[index]) }
     let x = inputs[0]
     kernels.channel_norm_gradient(
       x.rows, x.width, x.stride, x.data, moments.pointer, moments.pointer + 2 * room, inputs[1].data,
@@ -128,7 +136,7 @@ final class PoolStep: Step {
   override func backward(_ run: Run) {
     guard wants[0] else { return }
     let x = inputs[0]
-    if !adds[0] { x.clear(x.slope) }
+    if !adds[0] { kernels.clear(x) }
     if let index {
       kernels.max_window_gradient(&window, taps(index), output.slope, x.slope)
     } else {

@@ -99,7 +99,7 @@ final class LinearStep: Step {
     let slope = output.slope
     if hasRelu { kernels.relu_backward(output.floats, output.data, slope) }
     if inputs.count > 2, wants[2] {
-      if !adds[2] { inputs[2].clear(inputs[2].slope) }
+      if !adds[2] { kernels.clear(inputs[2]) }
       kernels.reduce(
         output.rows, output.width, output.stride, slope, nil, 0, 1, inputs[2].slope, inputs[2].stride)
     }
@@ -182,7 +182,7 @@ final class MatmulStep: Step {
   }
   override func backward(_ run: Run) {
     let (a, b) = (inputs[0], inputs[1])
-    for side in 0..<2 where wants[side] && isShared[side] && !adds[side] { inputs[side].clear(inputs[side].slope) }
+    for side in 0..<2 where wants[side] && isShared[side] && !adds[side] { kernels.clear(inputs[side]) }
     for (index, pair) in pairs.enumerated() {
       let slope = output.slope + index * m * output.stride
       if wants[0], let turned {

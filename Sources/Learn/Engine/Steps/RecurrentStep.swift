@@ -60,8 +60,7 @@ final class RecurrentStep: Step {
     return turn == 0 ? inputs[5].data : cells.pointer + place(turn - 1) * batch * hiddenRow
   }
 
-  override func forward(_ run: Run) {
-    let total = cell.gates * units
+  private func sumBiases(_ total: Int) {
     let biases = inputs[3].data
     for index in 0..<gateRow {
       let isInside = index < total
@@ -69,8 +68,14 @@ final class RecurrentStep: Step {
       bias.pointer[index] = isInside ? (cell == .gru ? biases[index] : biases[index] + biases[total + index]) : 0
       bias.pointer[gateRow + index] = isInside ? biases[total + index] : 0
     }
-    turnedW.pointer.update(repeating: 0, count: turnedW.floats)
-    turnedR.pointer.update(repeating: 0, count: turnedR.floats)
+  }
+
+  override func forward(_ run: Run) {
+    let total = cell.gates * units
+    run.meter?.add(.biasElement, Double(gateRow))
+    if run.meter == nil { sumBiases(total) }
+    kernels.fill(turnedW.floats, 0, turnedW.pointer)
+    kernels.fill(turnedR.floats, 0, turnedR.pointer)
     products.transpose(rows: total, columns: x.width, w.data, w.stride, turnedW.pointer, gateRow)
     products.transpose(rows: total, columns: units, r.data, r.stride, turnedR.pointer, gateRow)
     products.multiply(
@@ -107,8 +112,8 @@ final class RecurrentStep: Step {
     guard let carry else { return }
     let total = cell.gates * units
     let size = batch * hiddenRow
-    carry.pointer.update(repeating: 0, count: size)
-    cellCarry?.pointer.update(repeating: 0, count: size)
+    kernels.fill(size, 0, carry.pointer)
+    if let cellCarry { kernels.fill(size, 0, cellCarry.pointer) }
     for turn in (0..<times).reversed() {
       let time = place(turn)
       let gate = gates.pointer + time * batch * gateRow
@@ -140,14 +145,14 @@ final class RecurrentStep: Step {
     }
     if inputs.count > 4, wants[4] { give(carry.pointer, 4, size) }
     if inputs.count > 5, wants[5], let cellCarry { give(cellCarry.pointer, 5, size) }
-    parameters(total)
+    parameters(total, run)
   }
   private func give(_ from: Floats, _ index: Int, _ count: Int) {
-    if !adds[index] { inputs[index].clear(inputs[index].slope) }
+    if !adds[index] { kernels.clear(inputs[index]) }
     add(from, to: inputs[index].slope, count: count)
   }
 
-  private func parameters(_ total: Int) {
+  private func parameters(_ total: Int, _ run: Run) {
     let rows = times * batch
     let inner = hidden?.pointer ?? gates.pointer
     if wants[0] {
@@ -161,7 +166,7 @@ final class RecurrentStep: Step {
         adds: adds[1])
     }
     if wants[2] {
-      if !adds[2] { r.clear(r.slope) }
+      if !adds[2] { kernels.clear(r) }
       for turn in 0..<times {
         products.multiplyTransposed(
           rows: total, depth: batch, columns: padded(units), inner + place(turn) * batch * gateRow, gateRow,
@@ -170,12 +175,14 @@ final class RecurrentStep: Step {
     }
     if wants[3] {
       let slope = inputs[3].slope
-      if !adds[3] { inputs[3].clear(slope) }
+      if !adds[3] { kernels.clear(inputs[3]) }
       // The second half may begin anywhere: it is summed beside and then added.
       let sums = bias.pointer
       for half in 0..<2 {
-        sums.update(repeating: 0, count: gateRow)
+        kernels.fill(gateRow, 0, sums)
         kernels.reduce(rows, total, gateRow, half == 0 ? gates.pointer : inner, nil, 0, 1, sums, gateRow)
+        run.meter?.add(.biasElement, Double(total))
+        if run.meter != nil { continue }
         for index in 0..<total { slope[half * total + index] += sums[index] }
       }
     }
