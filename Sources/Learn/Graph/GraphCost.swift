@@ -20,7 +20,9 @@ enum GraphCost {
 
   /// Of a whole forward pass.
   static func flops(_ graph: Graph) -> Double {
-    graph.nodes.reduce(0) { $0 + flops($1.operation, inputs: $1.inputs.map(graph.shape), output: graph.shape($1.output)) }
+    graph.nodes.reduce(0) { sum, node in
+      sum + flops(node.operation, inputs: node.inputs.map(graph.shape), output: graph.shape(node.output))
+    }
   }
 
   /// Of a step: forward, and backward wherever a trained parameter hangs on it.
