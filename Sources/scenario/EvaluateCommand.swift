@@ -45,6 +45,14 @@ struct EvaluateCommand: ParsableCommand {
         scaling = try Normalisation(json: try FileReader.all(path: normalisation, limit: 1 << 28))
       }
       let samples = try self.samples(scaling)
+      if data.hasSuffix(".csv"), subject.model.loss == .crossEntropy, samples.classes != subject.model.classes {
+        // Classes are numbered in the order of their words: a file that lacks one would give the others its number.
+        throw ScenarioError(
+          file: data,
+          message:
+            "it has \(samples.classes) classes and the model \(subject.model.classes), so that its labels cannot be told "
+            + "apart by their order; give it a row of each class, or use the test.pmck of 'scenario split'")
+      }
       let result = try subject.model.evaluate(values, on: samples, rows: 0..<samples.count)
       try show(result, subject.model)
     } catch { throw ScenarioCommand.userError(error) }

@@ -28,7 +28,7 @@ struct ExportCommand: ParsableCommand {
       case .safetensors: bytes = subject.weights.bytes
       case .onnx:
         bytes =
-          try subject.file?.replacing(subject.model.named(subject.weights))
+          try subject.file?.forUse(subject.model.named(subject.weights))
           ?? LayerExport.onnx(subject.model, subject.weights)
       }
       do {

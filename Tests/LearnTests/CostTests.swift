@@ -88,11 +88,16 @@ import Testing
   @Test func `what would take too much is refused before it is allocated`() throws {
     let model = try Model(
       ModelDeclaration(
-        input: [64, 256, 256],
-        layers: [.convolution(channels: 256, kernel: 31), .dense(2)]))
+        input: [64, 128, 128],
+        layers: [.convolution(channels: 64, kernel: 31), .dense(2)]))
     let recipe = TrainingRecipe(learningRate: 0.1, batch: 64)
     #expect(throws: LearnError.self) { try model.cost(recipe: recipe, samples: 64, limit: 1e12) }
     #expect(Double(model.flopsPerSample) * 64 > 1e12)
+    // What one sample alone would cost too much for is no model.
+    #expect(throws: LearnError.self) {
+      try Model(
+        ModelDeclaration(input: [64, 256, 256], layers: [.convolution(channels: 256, kernel: 31), .dense(2)]))
+    }
   }
 
   @Test func `counting does nothing`() throws {

@@ -272,3 +272,80 @@ import Testing
     #expect(schedule.share(round: 2, of: 5) == 0.5)
   }
 }
+
+/// Shapes of graphs in which a gradient comes together from several sides, or goes nowhere.
+@Suite struct GradientPathTests {
+  private func model(_ nodes: [Proto]) throws -> Model {
+    func matrix(_ name: String, _ seed: Int) -> Proto {
+      var stream = Seed(UInt64(seed)).stream(name)
+      return onnxTensor(name, [6, 6]).content(9, rawFloats((0..<36).map { _ in Float(stream.unit() - 0.5) }))
+    }
+    let file = ONNXDraft().with {
+      $0.nodes = nodes
+      $0.initializers = [
+        matrix("a", 1), matrix("b", 2), onnxTensor("t", []).content(9, rawFloats([0.1])),
+      ]
+      $0.inputs = [onnxValue("x", 1, [Proto().text(2, "batch"), Proto().int(1, 6)])]
+    }
+    var declaration = ModelDeclaration()
+    declaration.graph = file.bytes
+    declaration.loss = .squared
+    return try Model(declaration)
+  }
+  /// The slope along the gradient, by differences, over its length: 1.
+  private func agreement(_ model: Model, batch: Int) throws -> Double {
+    var stream = Seed(7).stream("x")
+    let features = (0..<(batch * 6)).map { _ in Float(2 * stream.unit() - 1) }
+    let samples = try Dataset(
+      features: .floats(features),
+      targets: .values(Array(repeating: 0.25, count: batch * model.targets), per: model.targets),
+      shape: [6]
+    ).chunk(rows: 0..<batch)
+    let rows = Array(0..<batch)
+    let inspection = try Inspection(model, TrainingRecipe(learningRate: 1, batch: batch), seed: Seed(1))
+    let start = try #require(try model.fileWeights())
+    inspection.load(start)
+    _ = try inspection.gradient(samples, rows)
+    let gradient = inspection.gradients().values
+    let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    func loss(_ way: Double) throws -> Double {
+      let moved = zip(start.values, gradient).map { Float(Double($0) + way * Double($1) / norm) }
+      inspection.load(Weights(values: moved, for: model))
+      return try inspection.gradient(samples, rows)
+    }
+    return (try loss(1e-3) - loss(-1e-3)) / 2e-3 / norm
+  }
+
+  @Test(arguments: [1, 8, 32, 33]) func `branches add up`(_ batch: Int) throws {
+    let residual = try model([
+      onnxNode("MatMul", ["x", "a"], ["h"]), onnxNode("Tanh", ["h"], ["u"]), onnxNode("MatMul", ["u", "b"], ["v"]),
+      onnxNode("Add", ["u", "v"], ["y"]),
+    ])
+    #expect(abs(try agreement(residual, batch: batch) - 1) < 0.01)
+    let heads = try model([
+      onnxNode("MatMul", ["x", "a"], ["h"]), onnxNode("MatMul", ["h", "b"], ["u"]),
+      onnxNode("MatMul", ["h", "a"], ["v"]),
+      onnxNode("Mul", ["u", "v"], ["y"]),
+    ])
+    #expect(abs(try agreement(heads, batch: batch) - 1) < 0.01)
+  }
+
+  @Test func `what only chooses has no gradient, and leaves none behind`() throws {
+    let gate = try model([
+      onnxNode("MatMul", ["x", "a"], ["h"]), onnxNode("MatMul", ["x", "b"], ["g"]), onnxNode("Mul", ["g", "g"], ["q"]),
+      onnxNode("Greater", ["q", "t"], ["c"]), onnxNode("Where", ["c", "h", "x"], ["y"]),
+    ])
+    #expect(gate.parameters.map(\.isTrained) == [true, false])
+    #expect(abs(try agreement(gate, batch: 8) - 1) < 0.01)
+  }
+
+  @Test func `one number for each sample is a column`() throws {
+    let column = try model([
+      onnxNode("MatMul", ["x", "a"], ["h"]),
+      onnxNode(
+        "ReduceMean", ["h"], ["y"], [onnxAttribute("axes", 7).int(8, 1), onnxAttribute("keepdims", 2).int(3, 0)]),
+    ])
+    #expect(column.output == [1])
+    #expect(abs(try agreement(column, batch: 8) - 1) < 0.01)
+  }
+}

@@ -18,7 +18,8 @@ enum ExportCheck {
       }
       // The newer exporter copies an initializer as 'alias' where it meant no more than that.
       let all = users[tensor.name] ?? []
-      for user in all where user.node.op == "Identity" && all.count > 1 && isParameterName(user.node.outputs.first ?? "") {
+      for user in all
+      where user.node.op == "Identity" && all.count > 1 && isParameterName(user.node.outputs.first ?? "") {
         warnings.append(
           "'\(user.node.outputs.first ?? "")' is a copy of '\(tensor.name)': the exporter merged two parameters that were "
             + "equal, and training will tie them; export again with python/peermill_export.py")
@@ -31,6 +32,7 @@ enum ExportCheck {
           + "('\(first)'), so that they cannot be loaded back by name; export again with python/peermill_export.py")
     }
     warnings += splitTies(model, trained)
+    if warnings.count > 12 { warnings = warnings.prefix(12) + ["and \(warnings.count - 12) more of this kind"] }
     return warnings
   }
 
@@ -52,11 +54,14 @@ enum ExportCheck {
   private static func splitTies(_ model: ONNXModel, _ trained: Set<String>) -> [String] {
     var warnings: [String] = []
     let tables = Set(model.nodes.filter { $0.op == "Gather" }.compactMap(\.inputs.first)).intersection(trained)
+    // A model has a table or two; more than that is no model, and looking at all pairs would take long.
+    guard tables.count <= 8 else { return [] }
     for table in model.initializers where tables.contains(table.name) {
       guard case .floats(let a) = table.values, table.shape.count == 2 else { continue }
       for other in model.initializers where other.name != table.name && trained.contains(other.name) {
         guard other.shape == table.shape.reversed(), case .floats(let b) = other.values else { continue }
         let (rows, columns) = (table.shape[0], table.shape[1])
+        guard warnings.count < 12 else { return warnings }
         let isTransposed = (0..<rows).allSatisfy { row in
           (0..<columns).allSatisfy { a[row * columns + $0] == b[$0 * rows + row] }
         }

@@ -97,7 +97,7 @@ extension Lowering {
         throw .onnx("\(node.place): a range needs a start, a limit and a step other than 0")
       }
       let count = ((limit.values[0] - start.values[0]) / delta.values[0]).rounded(.up)
-      guard count.isFinite, count <= Double(FoldingBudget.each) else {
+      guard count.isFinite, abs(count) <= Double(FoldingBudget.each) else {
         throw .onnx("\(node.place) is too long a range")
       }
       let steps = max(0, Int(count))

@@ -281,6 +281,11 @@ extension Lowering {
       throw .onnx("\(node.place): weights of \(ws) for the direction '\(direction)'")
     }
     let (times, batch, gates, units) = (xs[0], xs[1], ws[1], rs[2])
+    guard gates == cell.gates * units, rs[1] == gates, ws[2] == xs[2] else {
+      throw .onnx("\(node.place): \(xs) does not fit weights of \(ws) and \(rs)")
+    }
+    try spend([2, gates], node)
+    try spend([batch, units], node)
     var wholes: [Graph.ID] = []
     var lasts: [Graph.ID] = []
     for index in 0..<directions {

@@ -36,6 +36,8 @@ struct Lowering {
   private var parameters: [Int: Graph.ID] = [:]
   private var initializerOfParameter: [Int] = []
   var dropouts = 0
+  /// Values of samples that are whole numbers, or the truth of something.
+  var wholes: Set<Graph.ID> = []
   /// What a fixed first dimension of the input was, which constants of shapes may repeat.
   private(set) var bakedBatch: Int?
   /// Nodes that made a value, so that patterns can be seen.
@@ -69,6 +71,10 @@ struct Lowering {
     (id, hasShares) = stripped(id)
     if options.loss == .binaryShares && !hasShares { sharesAreGiven = true }
     try checkOutput(id)
+    // One number for each sample is a column of them.
+    if builder.shape(id).count == 1 {
+      id = try builder.add(.reshape, [id], shape: [batch, 1], at: "its output '\(output)'")
+    }
     var graph = builder.finish(output: id)
     markTrained(&graph)
     Fusion.fuse(&graph)
@@ -115,7 +121,7 @@ struct Lowering {
     guard input.element != .string, input.element != .bool else {
       throw .onnx("its input '\(input.name)' is of \(input.element); numbers can be trained on")
     }
-    if case .fixed(let size) = dimensions[0] { bakedBatch = size }
+    if case .fixed(let size) = dimensions[0], size > 0 { bakedBatch = size }
     var shape = [batch]
     for (place, dimension) in dimensions.dropFirst().enumerated() {
       if case .fixed(let size) = dimension {
@@ -128,7 +134,9 @@ struct Lowering {
         )
       }
     }
-    terms[input.name] = .value(try builder.input(shape))
+    let id = try builder.input(shape)
+    if !input.element.holdsFloats { wholes.insert(id) }
+    terms[input.name] = .value(id)
   }
 
   private mutating func lower(_ node: ONNXNode) throws(LearnError) {
@@ -167,7 +175,7 @@ struct Lowering {
 
   private func checkOutput(_ id: Graph.ID) throws(LearnError) {
     let shape = builder.shape(id)
-    guard shape.count >= 1, shape[0] == batch || batch == 1 else {
+    guard shape.count >= 1, shape[0] == batch else {
       throw .onnx("its output has the shape \(shape) for a batch of \(batch): its first dimension is not the batch")
     }
     if options.loss == .crossEntropy, shape.count < 2 || shape[shape.count - 1] < 2 {

@@ -104,7 +104,8 @@ extension Lowering {
       if let sizes = attempt([batch] + target.dropFirst()) { return sizes }
     }
     if let bakedBatch, let first = target.first, first > 0, first % bakedBatch == 0 {
-      if let sizes = attempt([first / bakedBatch * batch] + target.dropFirst()) { return sizes }
+      let (scaled, overflow) = (first / bakedBatch).multipliedReportingOverflow(by: batch)
+      if !overflow, let sizes = attempt([scaled] + target.dropFirst()) { return sizes }
     }
     throw .onnx("\(node.place) cannot give \(shape) the shape \(target)")
   }
@@ -159,7 +160,9 @@ extension Lowering {
     if node.op == "SplitToSequence", let one = parts.first, parts.count == 1,
       let given = optional(inputs, 1), self.shape(given) == []
     {
-      guard one >= 1 else { throw .onnx("\(node.place) splits into pieces of \(one)") }
+      guard one >= 1, size / one <= 4_096 else {
+        throw .onnx("\(node.place) splits \(size) into pieces of \(one), more than 4096 of them")
+      }
       parts = stride(from: 0, to: size, by: one).map { min(one, size - $0) }
     }
     if parts.isEmpty {
@@ -169,7 +172,7 @@ extension Lowering {
       parts = (0..<count).map { min(each, size - $0 * each) }
     }
     guard parts.allSatisfy({ $0 >= 1 && $0 <= size }), parts.reduce(0, +) == size, parts.count <= 4_096 else {
-      throw .onnx("\(node.place) splits \(size) into \(parts)")
+      throw .onnx("\(node.place) splits \(size) into \(parts.prefix(8))\(parts.count > 8 ? " and more" : "")")
     }
     var moves: [Move] = []
     var at = 0

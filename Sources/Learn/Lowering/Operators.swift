@@ -9,9 +9,10 @@ extension Lowering {
     if let unary = try unary(node, inputs) { return [.value(unary)] }
     if let binary = try binary(node, inputs) { return [.value(binary)] }
     switch node.op {
-    case "Identity", "Cast", "CastLike":
+    case "Identity":
       try need(inputs, 1, node)
       return [inputs[0]]
+    case "Cast", "CastLike": return [try cast(node, inputs)]
     case "Selu", "Celu", "Mish", "Softsign": return [.value(try composed(node, inputs))]
     case "Sum": return [.value(try sum(node, inputs))]
     case "Dropout": return [.value(try dropout(node, inputs))]
@@ -55,12 +56,46 @@ extension Lowering {
     }
   }
 
+  /// Floats stay floats and whole numbers whole; a float that becomes whole would be cut, which has no gradient.
+  private mutating func cast(_ node: ONNXNode, _ inputs: [Term]) throws(LearnError) -> Term {
+    try need(inputs, node.op == "CastLike" ? 2 : 1, node)
+    let isFloat: Bool
+    if node.op == "CastLike" {
+      switch inputs[1] {
+      case .constant(let constant): isFloat = !constant.isWhole
+      case .value(let id): isFloat = !wholes.contains(id)
+      default: isFloat = true
+      }
+    } else {
+      guard let target = ONNXElement(rawValue: try int(node, "to", 1)), target != .string else {
+        throw .onnx("\(node.place) casts to a kind of element that is not known")
+      }
+      isFloat = target.holdsFloats
+      if target == .bool {
+        let x = try value(inputs[0], node.place)
+        let zero = try builder.constant([0], Array(repeating: 1, count: builder.shape(x).count))
+        let isZero = try add(.binary(.isEqual), [x, zero], node)
+        let id = try add(.unary(.affine, alpha: -1, beta: 1), [isZero], node)
+        wholes.insert(id)
+        return .value(id)
+      }
+    }
+    if !isFloat, case .value(let id) = inputs[0], !wholes.contains(id) {
+      throw .onnx("\(node.place), opset \(model.opset): floats that are computed cannot be cast to whole numbers")
+    }
+    return inputs[0]
+  }
+
   private mutating func moved(_ node: ONNXNode, _ inputs: [Term]) throws(LearnError) -> [Term] {
     try need(inputs, 1, node)
     let x = try value(inputs[0], node.place)
     guard let moves = try moves(node, builder.shape(x), inputs) else { return [] }
     var results: [Term] = []
-    for move in moves { results.append(.value(try apply(move, to: x, node))) }
+    for move in moves {
+      let id = try apply(move, to: x, node)
+      if wholes.contains(x) { wholes.insert(id) }
+      results.append(.value(id))
+    }
     return results
   }
   private mutating func squeezed(_ parts: [Term], _ node: ONNXNode) throws(LearnError) -> [Term] {
@@ -178,8 +213,21 @@ extension Lowering {
     try need(inputs, 2, node)
     guard inputs.count == 2 else { throw .onnx("\(node.place) has \(inputs.count) inputs; two can be computed with") }
     let sides = isSwapped ? [inputs[1], inputs[0]] : inputs
+    let areWhole = isWhole(sides[0]) && isWhole(sides[1])
+    if areWhole, kind == .divide {
+      throw .onnx("\(node.place), opset \(model.opset): whole numbers of the samples cannot be divided")
+    }
+    defer { if areWhole || !kind.isDifferentiable, let made = builder.graph.nodes.last?.output { wholes.insert(made) } }
     if let short = try affine(kind, sides, node) { return short }
     return try broadcast(kind, try value(sides[0], node.place), try value(sides[1], node.place), node)
+  }
+
+  private func isWhole(_ term: Term) -> Bool {
+    switch term {
+    case .constant(let constant): constant.isWhole
+    case .value(let id): wholes.contains(id)
+    default: false
+    }
   }
 
   /// One number beside samples: scaled and shifted in one pass.
@@ -232,7 +280,7 @@ extension Lowering {
     var sides: [Graph.ID] = []
     // What stands beside samples in a choice is a constant of the exporter's, not a weight.
     for (place, term) in inputs.enumerated() {
-      if place > 0, case .initializer = term, let known = try known(term), known.values.count == 1 {
+      if place > 0, case .initializer = term, shape(term)?.reduce(1, *) == 1, let known = try known(term) {
         sides.append(try value(.constant(known), node.place))
       } else {
         sides.append(try value(term, node.place))
@@ -344,84 +392,5 @@ extension Lowering {
     permutation.swapAt(axis, rank - 1)
     let turned = try add(.transpose(permutation), [x], node)
     return try add(.transpose(permutation), [try add(operation, [turned], node)], node)
-  }
-
-  // MARK: pieces
-
-  private mutating func concat(_ node: ONNXNode, _ inputs: [Term]) throws(LearnError) -> Graph.ID {
-    try need(inputs, 1, node)
-    var parts: [Graph.ID] = []
-    for term in inputs { parts.append(try value(term, node.place)) }
-    if parts.count == 1 { return parts[0] }
-    let rank = builder.shape(parts[0]).count
-    return try add(.concat(axis: try axis(try int(node, "axis", 0), rank, node)), parts, node)
-  }
-
-  private mutating func pad(_ node: ONNXNode, _ inputs: [Term]) throws(LearnError) -> Graph.ID {
-    try need(inputs, 1, node)
-    guard try string(node, "mode", "constant") == "constant" else {
-      throw .onnx("\(node.place), opset \(model.opset): of padding, only the mode 'constant' is supported")
-    }
-    let x = try value(inputs[0], node.place)
-    let shape = builder.shape(x)
-    guard let pads = try numbers(inputs, 1, "sizes", node) else { throw .onnx("\(node.place) lacks its sizes") }
-    let chosen = try numbers(inputs, 3, "axes", node) ?? Array(0..<shape.count)
-    guard pads.count == 2 * chosen.count else {
-      throw .onnx("\(node.place) has \(pads.count) sizes for \(chosen.count) axes")
-    }
-    var before = shape.map { _ in 0 }
-    var sizes = shape
-    var starts = before
-    var kept = shape
-    for (place, axis) in chosen.enumerated() {
-      let axis = try self.axis(axis, shape.count, node)
-      let (low, high) = (pads[place], pads[place + chosen.count])
-      guard abs(low) <= 1 << 28, abs(high) <= 1 << 28 else { throw .onnx("\(node.place) pads by \(pads)") }
-      before[axis] = max(0, low)
-      starts[axis] = max(0, -low)
-      kept[axis] = shape[axis] - starts[axis] - max(0, -high)
-      guard kept[axis] >= 1 else { throw .onnx("\(node.place) leaves nothing of \(shape)") }
-      sizes[axis] = kept[axis] + before[axis] + max(0, high)
-    }
-    let cut =
-      kept == shape ? x : try add(.slice(starts: starts, steps: shape.map { _ in 1 }), [x], shape: kept, node)
-    if sizes == kept { return cut }
-    let fill = try number(inputs, 2, "value", node) ?? 0
-    return try add(.pad(before: before, value: fill), [cut], shape: sizes, node)
-  }
-
-  private mutating func gather(_ node: ONNXNode, _ inputs: [Term]) throws(LearnError) -> Graph.ID {
-    try need(inputs, 2, node)
-    guard let source = shape(inputs[0]) else { throw .onnx("\(node.place) takes from a sequence") }
-    let axis = try axis(try int(node, "axis", 0), source.count, node)
-    if let ids = try known(inputs[1]) {
-      let size = source[axis]
-      let whole = ids.whole.map { $0 < 0 ? $0 + size : $0 }
-      guard whole.allSatisfy({ $0 >= 0 && $0 < size }) else {
-        throw .onnx("\(node.place) takes an index outside \(size)")
-      }
-      // One index, or a run of them, is a slice.
-      if let first = whole.first, whole.indices.allSatisfy({ whole[$0] == first + $0 }) {
-        let x = try value(inputs[0], node.place)
-        var starts = source.map { _ in 0 }
-        var sizes = source
-        starts[axis] = first
-        sizes[axis] = whole.count
-        let cut = try apply(.slice(starts: starts, steps: source.map { _ in 1 }, sizes: sizes), to: x, node)
-        return try reshape(cut, Array(source[..<axis]) + ids.shape + Array(source[(axis + 1)...]), node)
-      }
-    }
-    guard axis == 0 || source.count == 2 else {
-      throw .onnx("\(node.place), opset \(model.opset): rows are taken along the first axis only")
-    }
-    var table = try value(inputs[0], node.place)
-    if axis != 0 { throw .onnx("\(node.place), opset \(model.opset): rows are taken along the first axis only") }
-    let row = source.dropFirst().reduce(1, *)
-    if source.count != 2 { table = try reshape(table, [source[0], row], node) }
-    var ids = try value(inputs[1], node.place)
-    let places = builder.shape(ids)
-    if places.isEmpty { ids = try reshape(ids, [1], node) }
-    let rows = try add(.gather, [table, ids], node)
-    return try reshape(rows, places + source.dropFirst(), node)
   }
 }

@@ -24,8 +24,11 @@ struct KernelTable: @unchecked Sendable {
 public final class Model: Sendable {
   public static let parameterLimit = 1 << 28
   public static let sizeLimit = 1 << 16
+  private static let idleLimit = 32
+  /// Multiplications and additions of one sample's forward pass.
+  public static let flopLimit = 1e12
   /// Bytes that one engine may take.
-  public static let memoryLimit = 1 << 34
+  public static let memoryLimit = 1 << 33
 
   public let declaration: ModelDeclaration
   public let parameters: [ParameterInfo]
@@ -80,6 +83,10 @@ public final class Model: Sendable {
     let graph = built.graph
     warnings = built.warnings
     sharesAreGiven = built.sharesAreGiven
+    let flops = GraphCost.flops(graph) / Double(Self.referenceBatch)
+    guard flops <= Self.flopLimit else {
+      throw .model("one sample costs \(flops) multiplications and additions; at most \(Self.flopLimit) are taken on")
+    }
     loss = declaration.loss
     var parameters: [ParameterInfo] = []
     var offset = 0
@@ -182,12 +189,25 @@ public final class Model: Sendable {
       engine = try makeEngine(batch: batch, trains: trains, optimizer)
     }
     let back = IdleEngine(batch: batch, trains: trains, optimizer: optimizer, engine: engine)
-    defer { idle.withLock { $0.append(back) } }
+    defer {
+      idle.withLock { engines in
+        // Batches of all sizes come and go; the newest are kept.
+        if engines.count >= Self.idleLimit { engines.removeFirst() }
+        engines.append(back)
+      }
+    }
     return try body(engine)
   }
 }
 
 extension Model {
+  /// Plans a training step of so many samples, and allocates nothing.
+  ///
+  /// - Throws: `LearnError` where there is none, as a batch of one has no variance to normalise by.
+  public func checkBatch(_ batch: Int, _ optimizer: Optimizer) throws(LearnError) {
+    _ = try GraphPlan(self, batch: batch, trains: true, optimizer, kernels.pointee)
+  }
+
   /// Weights by the names of their tensors, each in the order of its shape.
   public func named(_ weights: Weights) -> [String: [Float]] {
     var named: [String: [Float]] = [:]

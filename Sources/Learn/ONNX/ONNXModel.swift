@@ -44,9 +44,40 @@ public struct ONNXModel: Sendable {
     do throws(LearnError) { return try replaced(values) } catch { throw error.inONNX(title) }
   }
 
+  /// The file as it is used: with other values, and where it was exported for training, batch normalisation by running statistics
+  /// and no dropout. A file without either is `replacing`'s.
+  public func forUse(_ values: [String: [Float]]) throws(LearnError) -> [UInt8] {
+    func trains(_ node: ONNXNode) -> Bool {
+      // Before opset 14 the outputs alone told of training.
+      if node.op == "BatchNormalization" {
+        return node.attributes["training_mode"] == .int(1) || node.outputs.count > 1
+      }
+      return node.op == "Dropout" && node.inputs.count > 2 && !node.inputs[2].isEmpty
+    }
+    let filled = try replacing(values)
+    guard nodes.contains(where: trains) else { return filled }
+    let whole = try ONNXModel(bytes: filled, named: title)
+    var used: [ONNXNode] = []
+    for var node in whole.nodes {
+      if trains(node) {
+        if node.op == "BatchNormalization" {
+          node.attributes["training_mode"] = nil
+          // The statistics after this batch are there in training alone.
+          node.outputs = Array(node.outputs.prefix(1))
+        } else {
+          node.inputs = Array(node.inputs.prefix(2))
+        }
+      }
+      used.append(node)
+    }
+    return whole.written(used, stripping: [])
+  }
+
   /// A file of the same nodes, inputs, outputs and initializers in one canonical form: equal models give equal bytes. The
   /// named initializers keep type and shape and have no values. What only people read, or machines of old, is left out.
-  public func stripped(of names: Set<String>) -> [UInt8] {
+  public func stripped(of names: Set<String>) -> [UInt8] { written(nodes, stripping: names) }
+
+  private func written(_ nodes: [ONNXNode], stripping names: Set<String>) -> [UInt8] {
     var model = ProtobufWriter()
     model.int(1, Int64(irVersion))
     model.text(2, producer)

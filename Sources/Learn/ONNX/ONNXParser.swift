@@ -69,9 +69,9 @@ struct ONNXParser {
       default: break
       }
     }
-    guard let version, (3...11).contains(version) else {
+    guard let version, (3...14).contains(version) else {
       let found = version.map { "is \($0)" } ?? "is missing"
-      throw .onnx("its ir_version \(found); 3 to 11 are read")
+      throw .onnx("its ir_version \(found); 3 to 14 are read")
     }
     irVersion = Int(version)
     guard let opset = imports[""] else { throw .onnx("it imports no version of the operators of ai.onnx") }

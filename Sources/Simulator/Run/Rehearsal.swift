@@ -59,7 +59,7 @@ public final class Rehearsal {
   public func deliveredModel() throws -> [UInt8]? {
     guard let file, let weights = deliveredWeights else { return nil }
     let model = try Model(world.job.model)
-    return try file.replacing(model.named(try Weights(bytes: weights, for: model)))
+    return try file.forUse(model.named(try Weights(bytes: weights, for: model)))
   }
   /// The file that the model came from.
   public let file: ONNXModel?

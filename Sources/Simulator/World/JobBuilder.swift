@@ -46,6 +46,7 @@ extension Scenario {
         throw LearnError.model("its last layer has \(model.classes) outputs for \(data.classes) classes")
       }
       try model.check(data.test)
+      if data.file != nil { try checkBatches(model, data, job) }
       if model.loss == .squared, self.job.target != nil {
         throw LearnError.training("job.stop.target is a share of right answers, which squared differences have none of")
       }
@@ -58,6 +59,28 @@ extension Scenario {
     }
     try setMarket(&job)
     return job
+  }
+
+  /// Every size of batch that the chunks will have must be one that the model can be trained with, and the samples ones that it can
+  /// read: nobody should find out with money locked.
+  private func checkBatches(_ model: Model, _ data: ScenarioData, _ job: Job) throws {
+    var batches: Set<Int> = []
+    for rows in try self.job.partition.rows(
+      data.train, chunks: job.chunkCount, seed: Split.partitionSeed(Seed(job.seed)))
+    {
+      batches.insert(min(job.recipe.batch, rows.count))
+      if rows.count % job.recipe.batch > 0 { batches.insert(rows.count % job.recipe.batch) }
+    }
+    for batch in batches.sorted() {
+      do {
+        try model.checkBatch(batch, job.recipe.optimizer)
+      } catch {
+        throw LearnError.training(
+          "the chunks come to a batch of \(batch) (job.train.batch is \(job.recipe.batch)), and: \(error)")
+      }
+    }
+    let first = min(data.test.count, 64)
+    _ = try model.evaluate(model.initialWeights(seed: Seed(1)), on: data.test, rows: 0..<first)
   }
 
   private func setMarket(_ job: inout Job) throws {

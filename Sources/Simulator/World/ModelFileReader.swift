@@ -48,6 +48,15 @@ public struct ModelFileReader {
       [
         "\(path): \(trained.count) tensors of \(trained.reduce(0) { $0 + $1.count }) weights are trained, \(kept) are not"
       ]
+      + Self.list("trained", trained) + Self.list("not trained", model.parameters.filter { !$0.isTrained })
       + model.warnings.map { "\(path): warning: \($0)" }
+  }
+
+  /// Names and shapes, a few on each line.
+  private static func list(_ what: String, _ parameters: [ParameterInfo]) -> [String] {
+    if parameters.isEmpty { return [] }
+    let shown = parameters.prefix(60).map { "\($0.name) \($0.shape)" }
+    let rest = parameters.count > 60 ? ", and \(parameters.count - 60) more" : ""
+    return ["  \(what): " + shown.joined(separator: ", ") + rest]
   }
 }

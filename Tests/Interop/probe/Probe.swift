@@ -109,7 +109,7 @@ struct Probe {
     }
     try Data(safetensors(tensors)).write(to: URL(fileURLWithPath: out))
     if let onnx = options["--onnx"] {
-      try Data(file.replacing(trained)).write(to: URL(fileURLWithPath: onnx))
+      try Data(file.forUse(trained)).write(to: URL(fileURLWithPath: onnx))
     }
   }
 

@@ -119,10 +119,12 @@ private struct LifetimePlanner {
   mutating func plan(input: Tensor, output: Tensor, constants: [Tensor], trains: Bool) {
     let end = steps.count
     var needsGradient = trained
+    let isReached = reached(output)
     // Aliases share their pieces from the beginning.
     for (index, step) in steps.enumerated() {
       let wants = zip(step.inputs, differentiable[index]).map { tensor, isDifferentiable in
-        trains && isDifferentiable && needsGradient.contains(ObjectIdentifier(tensor))
+        trains && isDifferentiable && isReached.contains(ObjectIdentifier(step.output))
+          && needsGradient.contains(ObjectIdentifier(tensor))
       }
       step.wants = wants
       if wants.contains(true) { needsGradient.insert(ObjectIdentifier(step.output)) }
@@ -133,10 +135,17 @@ private struct LifetimePlanner {
       if wants.contains(true) {
         _ = gradient(step.output)
         for (tensor, isWanted) in zip(step.inputs, wants) where isWanted { _ = gradient(tensor) }
-        step.prepareBackward()
       }
     }
-    if trains { _ = gradient(output) }
+    if trains { written.insert(ObjectIdentifier(gradient(output))) }
+    // Who writes a gradient first is known before anybody says what room it needs.
+    for step in steps.reversed() {
+      for index in step.inputs.indices where step.wants[index] {
+        guard let gradient = step.inputs[index].gradient else { continue }
+        step.adds[index] = !written.insert(ObjectIdentifier(gradient)).inserted
+      }
+    }
+    for step in steps where step.wants.contains(true) { step.prepareBackward() }
     for constant in constants {
       // Written once and read in every pass.
       constant.value.need(at: 0)
@@ -179,13 +188,18 @@ private struct LifetimePlanner {
       if let gradient = tensor.gradient { remember(gradient, &pieces) }
     }
     pieces.removeAll { parameterPieces.contains(ObjectIdentifier($0)) }
-    if let gradient = output.gradient { written.insert(ObjectIdentifier(gradient)) }
-    for step in steps.reversed() {
-      for index in step.inputs.indices where step.wants[index] {
-        guard let gradient = step.inputs[index].gradient else { continue }
-        step.adds[index] = !written.insert(ObjectIdentifier(gradient)).inserted
+  }
+
+  /// What the loss reaches through inputs that have a gradient: nothing else is ever given one.
+  private func reached(_ output: Tensor) -> Set<ObjectIdentifier> {
+    var reached: Set<ObjectIdentifier> = [ObjectIdentifier(output)]
+    for (step, differentiable) in zip(steps, differentiable).reversed()
+    where reached.contains(ObjectIdentifier(step.output)) {
+      for (tensor, isDifferentiable) in zip(step.inputs, differentiable) where isDifferentiable {
+        reached.insert(ObjectIdentifier(tensor))
       }
     }
+    return reached
   }
 
   private mutating func gradient(_ tensor: Tensor) -> Piece {

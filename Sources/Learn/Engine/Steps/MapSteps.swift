@@ -152,6 +152,8 @@ final class ChooseStep: Step {
 /// Sums, means or maxima over axes that stay with size 1.
 final class ReduceStep: Step {
   private let reduction: Reduction
+  /// How often the largest value occurs.
+  private var counts: Piece?
   private let sides: Broadcast
   private var table: RowTable? { sides.table }
   private let isScalar: Bool
@@ -205,26 +207,25 @@ final class ReduceStep: Step {
   private func largestBackward(_ x: Tensor, _ run: Run) {
     if !adds[0] { kernels.clear(x) }
     if let meter = run.meter {
-      meter.add(.searchElement, 2 * Double(output.rows * output.width) * Double(x.rows))
+      meter.add(.searchElement, 2 * Double(x.rows * x.width))
       return
     }
-    for row in 0..<output.rows {
-      for column in 0..<output.width {
-        let at = row * output.stride + column
-        var count: Float = 0
-        visit(x, row, column) { if x.data[$0] == output.data[at] { count += 1 } }
-        visit(x, row, column) { if x.data[$0] == output.data[at] { x.slope[$0] += output.slope[at] / count } }
-      }
+    guard let counts else { return }
+    counts.pointer.update(repeating: 0, count: output.floats)
+    visit(x) { from, to in if x.data[from] == output.data[to] { counts.pointer[to] += 1 } }
+    visit(x) { from, to in
+      if x.data[from] == output.data[to] { x.slope[from] += output.slope[to] / counts.pointer[to] }
     }
   }
-  private func visit(_ x: Tensor, _ row: Int, _ column: Int, _ body: (Int) -> Void) {
-    for from in 0..<x.rows where Int(table.map { $0.pointer[from] } ?? Int32(from)) == row {
-      if isScalar {
-        for k in 0..<x.width { body(from * x.stride + k) }
-      } else {
-        body(from * x.stride + column)
-      }
+  /// Every element of x with the element of the output that it went to.
+  private func visit(_ x: Tensor, _ body: (_ from: Int, _ to: Int) -> Void) {
+    for row in 0..<x.rows {
+      let to = Int(table.map { $0.pointer[row] } ?? Int32(row)) * output.stride
+      for k in 0..<x.width { body(row * x.stride + k, isScalar ? to : to + k) }
     }
+  }
+  override func prepareBackward() {
+    if reduction == .largest { counts = needBackward(output.floats) }
   }
 }
 
