@@ -34,6 +34,7 @@ enum Fusion {
         else { continue }
         graph.nodes[index].operation = graph.nodes[made].operation
         graph.nodes[index].inputs = graph.nodes[made].inputs + [vector]
+        graph.nodes[index].place = graph.nodes[made].place
         break
       }
     }
@@ -56,6 +57,7 @@ enum Fusion {
       default: continue
       }
       graph.nodes[index].inputs = graph.nodes[made].inputs
+      graph.nodes[index].place = graph.nodes[made].place
     }
     graph.prune()
   }
