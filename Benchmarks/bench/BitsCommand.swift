@@ -11,6 +11,7 @@ struct BitsCommand: AsyncParsableCommand {
   @Argument(help: "A folder of graphs without weights.") var graphs: String
   @Option(help: "Graphs, with commas between them.") var only: String = "cnn,resnet,gpt"
   @Option(help: "Steps of seven samples, the last of each epoch of fewer.") var steps: Int = 20
+  @Flag(help: "Only one set, the best, and one worker: for comparison with another build.") var alone = false
   @Flag(help: "Train the cnn for a whole epoch of Fashion-MNIST too, on the two fastest sets.") var epoch = false
   @Option(help: "Where Fashion-MNIST lies.") var fashion: String = "/usr/share/datasets/fashion-mnist"
 
@@ -24,13 +25,13 @@ struct BitsCommand: AsyncParsableCommand {
       for optimizer in [Optimizer.sgd(momentum: 0.9), adam] {
         let recipe = TrainingRecipe(learningRate: 0.01, optimizer: optimizer, batch: 7, epochs: epochs, shuffle: true)
         var digests: [String: Digest] = [:]
-        for set in ["avx512", "avx2", "plain"] {
+        for set in alone ? [] : ["avx512", "avx2", "plain"] {
           guard let model = try? Model(declaration, instructionSet: set) else { continue }
           digests[set] = try train(model, samples(model, 18), recipe)
         }
         let model = try Model(declaration)
         let chunk = try samples(model, 18)
-        for workers in [1, 2, 4] {
+        for workers in alone ? [1] : [1, 2, 4] {
           let found = await withTaskGroup(of: Digest?.self) { group in
             for _ in 0..<workers { group.addTask { try? train(model, chunk, recipe) } }
             var found: [Digest?] = []
