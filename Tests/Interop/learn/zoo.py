@@ -217,28 +217,20 @@ def by_hand():
     return ByHand()
 
 
-def column(width):
-    def make(generator, n):
-        x, y = values(width, 1)(generator, n)
-        return x, y.reshape(-1)
-
-    return make
-
-
 class Branches(nn.Module):
-    """A trunk that is added to what comes of it, two heads on it, and a gate of which only the choice counts."""
+    """A trunk that is added to what comes of it, two heads on it, and a choice that has no gradient of its own."""
 
     def __init__(self):
         super().__init__()
         self.trunk, self.branch = nn.Linear(12, 16), nn.Linear(16, 16)
-        self.left, self.right, self.gate = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 16)
+        self.left, self.right = nn.Linear(16, 16), nn.Linear(16, 16)
         self.out = nn.Linear(32, 5)
 
     def forward(self, x):
         x = torch.tanh(self.trunk(x))
         x = x + torch.tanh(self.branch(x))
         y = self.left(x) * torch.sigmoid(self.right(x))
-        y = torch.where(self.gate(x).detach().abs() > 0.3, y, 0.1 * y)
+        y = torch.where(y.abs() > 0.1, y, 0.1 * y)
         return self.out(torch.cat([x, y], 1))
 
 
@@ -250,11 +242,6 @@ def branches():
 @model("branches-many", 1, "softmax_cross_entropy", features(12, 5), "A B", batch=40)
 def branches_many():
     return Branches()
-
-
-@model("squeezed", 1, "mse", column(12), "A B", batch=16)
-def squeezed():
-    return nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 1), nn.Flatten(0))
 
 
 @model("cnn", 1, "softmax_cross_entropy", images(1, 28, 10), "A B", batch=10, extras=("momentum",), rate=0.01, seed=1)
