@@ -53,7 +53,7 @@ interop-learn: setup ## Train a zoo of ONNX models here and in PyTorch, and comp
 	swift build -c release --product probe $(SWIFT_FLAGS)
 	python=$$(scripts/venv interop-learn Tests/Interop/learn/requirements.txt) && \
 	  $$python Tests/Interop/learn/parity.py --probe $(RELEASE)/probe && \
-	  $$python Tests/Interop/learn/torch_worker.py --probe $(RELEASE)/probe
+	  $$python Tests/Interop/learn/torch_worker.py --probe $(RELEASE)/probe --recipes sgd --exporters A,K,S
 
 bench-learn: setup ## Training steps of nine models beside PyTorch, in pairs.
 	swift build -c release --product bench $(SWIFT_FLAGS)

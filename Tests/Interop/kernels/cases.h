@@ -482,6 +482,24 @@ static void fill_rows(void) {
   }
 }
 
+static void fill(void) {
+  EACH(count, n, 1, 15, 16, 17, 100) {
+    float *out = floats(n, mild);
+    set->fill(n, 0.75f, out);
+    keep(out, n);
+    end_case();
+  }
+}
+static void move(void) {
+  EACH(count, n, 1, 15, 16, 17, 100) {
+    const float *from = floats(n, wild);
+    float *out = floats(n, mild);
+    set->move(n, from, out);
+    keep(out, n);
+    end_case();
+  }
+}
+
 // MARK: softmax and norms
 
 static void softmaxes(int gradient) {
@@ -751,7 +769,7 @@ static const kernel_case kernel_cases[] = {
     CASE(channel_norm_gradient), CASE(max_window), CASE(max_window_gradient), CASE(mean_window),
     CASE(mean_window_gradient), CASE(depthwise), CASE(depthwise_gradient), CASE(lstm_cell), CASE(lstm_cell_gradient),
     CASE(gru_cell), CASE(gru_cell_gradient), CASE(momentum_step), CASE(adam_step), CASE(squares), CASE(value_loss),
-    CASE(clear_tails), CASE(fill_rows), CASE(logarithm), CASE(exponential)};
+    CASE(clear_tails), CASE(fill_rows), CASE(fill), CASE(move), CASE(logarithm), CASE(exponential)};
 enum { case_count = sizeof(kernel_cases) / sizeof(kernel_cases[0]) };
 // All pointers of the table but its name, and two functions outside it.
 _Static_assert(case_count == sizeof(pm_kernels) / sizeof(void *) - 1 + 2, "a kernel of the table has no case");
