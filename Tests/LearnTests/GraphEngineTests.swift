@@ -145,6 +145,27 @@ import Testing
     }
   }
 
+  @Test(arguments: subjects) func `a step reads nothing that nobody wrote`(_ subject: Subject) throws {
+    let model = try Model(try subject.declaration())
+    var optimizer = Optimizer()
+    optimizer.kind = .adam
+    optimizer.clipNorm = 0.01
+    let samples = try subject.samples(model, 5)
+    let start = model.initialWeights(seed: Seed(1))
+    var digests: Set<Digest> = []
+    for value: Float in [0, 1e6, .infinity, .nan] {
+      let inspection = try Inspection(
+        model, TrainingRecipe(learningRate: 0.01, optimizer: optimizer, batch: 5), seed: Seed(1))
+      inspection.load(start)
+      for _ in 0..<2 {
+        inspection.soil(value)
+        _ = try inspection.step(samples, Array(0..<5))
+      }
+      digests.insert(inspection.weights().digest)
+    }
+    #expect(digests.count == 1)
+  }
+
   @Test func `a trail of digests ends in the weights`() throws {
     let subject = Self.subjects[3]
     let model = try Model(try subject.declaration())
@@ -337,6 +358,53 @@ import Testing
     ])
     #expect(gate.parameters.map(\.isTrained) == [true, false])
     #expect(abs(try agreement(gate, batch: 8) - 1) < 0.01)
+  }
+
+  /// Widths that are no whole vectors, and enough rows for a turned copy of the weights: what lies behind a row must stay zero, or
+  /// a bound on the gradient's length measures memory.
+  @Test func `a bound measures gradients alone, whatever lay in memory before`() throws {
+    func tensor(_ name: String, _ shape: [Int64]) -> Proto {
+      var stream = Seed(4).stream(name)
+      let count = Int(shape.reduce(1, *))
+      return onnxTensor(name, shape).content(9, rawFloats((0..<count).map { _ in Float(stream.unit() - 0.5) }))
+    }
+    let file = ONNXDraft().with {
+      $0.nodes = [
+        onnxNode("MatMul", ["x", "a"], ["h"]), onnxNode("MatMul", ["h", "b"], ["v"]),
+        onnxNode("MatMul", ["v", "c"], ["y"]),
+      ]
+      $0.initializers = [tensor("a", [13, 21]), tensor("b", [21, 19]), tensor("c", [19, 5])]
+      $0.inputs = [onnxValue("x", 1, [Proto().text(2, "batch"), Proto().int(1, 13)])]
+    }
+    var declaration = ModelDeclaration()
+    declaration.graph = file.bytes
+    declaration.loss = .squared
+    let model = try Model(declaration)
+    func samples(_ size: Float) throws -> Samples {
+      var stream = Seed(8).stream("x")
+      return try Dataset(
+        features: .floats((0..<520).map { _ in size * Float(2 * stream.unit() - 1) }),
+        targets: .values((0..<200).map { _ in size * Float(stream.unit()) }, per: 5), shape: [13]
+      ).chunk(rows: 0..<40)
+    }
+    var optimizer = Optimizer()
+    optimizer.clipNorm = 0.01
+    let recipe = TrainingRecipe(learningRate: 0.1, optimizer: optimizer, batch: 40)
+    let start = try #require(try model.fileWeights())
+    let inspection = try Inspection(model, recipe, seed: Seed(1))
+    let rows = Array(0..<40)
+    inspection.load(start)
+    inspection.soil(1e6)
+    _ = try inspection.gradient(samples(1), rows)
+    let gradient = inspection.gradients().values
+    let norm = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    inspection.load(start)
+    inspection.soil(1e6)
+    _ = try inspection.step(samples(1), rows)
+    let scale = min(1, 0.01 / (norm + 1e-6))
+    for (index, value) in inspection.weights().values.enumerated() {
+      #expect(abs(Double(value) - (Double(start.values[index]) - 0.1 * scale * Double(gradient[index]))) < 1e-7)
+    }
   }
 
   @Test func `one number for each sample is a column`() throws {

@@ -45,10 +45,6 @@ struct Graph: Sendable {
   var output: ID = 0
 
   func shape(_ id: ID) -> [Int] { values[id].shape }
-  func isConstant(_ id: ID) -> Bool {
-    if case .constant = values[id].source { return true }
-    return false
-  }
 
   /// Drops what the output does not hang on.
   mutating func prune() {

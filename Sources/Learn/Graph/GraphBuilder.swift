@@ -30,8 +30,6 @@ struct GraphBuilder {
     return graph
   }
   func shape(_ id: Graph.ID) -> [Int] { graph.shape(id) }
-  /// Whether parameters that the loss reaches hang on this.
-  mutating func setTrained(_ index: Int, _ isTrained: Bool) { graph.parameters[index].isTrained = isTrained }
 
   mutating func add(_ operation: Operation, _ inputs: [Graph.ID], at place: String) throws(LearnError) -> Graph.ID {
     guard graph.nodes.count < Self.nodeLimit else { throw .model("it has more than \(Self.nodeLimit) operations") }

@@ -183,7 +183,7 @@ extension Lowering {
         case 0.5: value = x.squareRoot()
         case -0.5: value = 1 / x.squareRoot()
         case -1: value = 1 / x
-        default: value = Kernels.exponential(y * Kernels.logarithm(x))
+        default: value = pm_exp(y * pm_log(x))
         }
       case "Max": value = max(x, y)
       case "Min": value = min(x, y)
@@ -252,10 +252,4 @@ extension Lowering {
     }
     return Constant(shape: shape, values: values, isWhole: x.isWhole)
   }
-}
-
-/// The double-precision functions that are the same everywhere.
-enum Kernels {
-  static func exponential(_ x: Double) -> Double { pm_exp(x) }
-  static func logarithm(_ x: Double) -> Double { pm_log(x) }
 }

@@ -31,10 +31,8 @@ struct Lowering {
   let options: Options
   var builder = GraphBuilder()
   var budget = FoldingBudget()
-  private(set) var warnings: [String] = []
   private(set) var terms: [String: Term] = [:]
   private var parameters: [Int: Graph.ID] = [:]
-  private var initializerOfParameter: [Int] = []
   var dropouts = 0
   /// Values of samples that are whole numbers, or the truth of something.
   var wholes: Set<Graph.ID> = []
@@ -282,10 +280,6 @@ struct Lowering {
       throw .onnx("\(node.place) cannot give \(from) the shape \(shape)")
     }
     return try add(.reshape, [id], shape: shape, node)
-  }
-
-  mutating func warn(_ words: String) {
-    if !warnings.contains(words) { warnings.append(words) }
   }
 }
 

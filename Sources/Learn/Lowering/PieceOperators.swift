@@ -62,11 +62,10 @@ extension Lowering {
         return try reshape(cut, Array(source[..<axis]) + ids.shape + Array(source[(axis + 1)...]), node)
       }
     }
-    guard axis == 0 || source.count == 2 else {
+    guard axis == 0 else {
       throw .onnx("\(node.place), opset \(model.opset): rows are taken along the first axis only")
     }
     var table = try value(inputs[0], node.place)
-    if axis != 0 { throw .onnx("\(node.place), opset \(model.opset): rows are taken along the first axis only") }
     let row = source.dropFirst().reduce(1, *)
     if source.count != 2 { table = try reshape(table, [source[0], row], node) }
     var ids = try value(inputs[1], node.place)

@@ -38,7 +38,7 @@ enum GraphSource: Sendable {
       var lowering = Lowering(model, batch: batch, options: options)
       let graph = try lowering.run()
       return Built(
-        graph: graph, warnings: lowering.warnings + ExportCheck.warnings(model, graph),
+        graph: graph, warnings: ExportCheck.warnings(model, graph),
         sharesAreGiven: lowering.sharesAreGiven)
     }
   }

@@ -159,6 +159,7 @@ final class GraphEngine: Engine, @unchecked Sendable {
       }
       if hasTargets { loadTargets(samples, row, place * rowsOfTargets, rowsOfTargets, program.output.width) }
     }
+    if !input.isDense { kernels.clear_tails(input.rows, input.width, input.stride, input.data) }
   }
   /// Counts what loading as many samples takes.
   func meterLoad(batch: Int) throws(LearnError) {
@@ -188,6 +189,12 @@ final class GraphEngine: Engine, @unchecked Sendable {
         for column in 0..<width { targets[(at + line) * targetRow + column] = values[line * width + column] }
       }
     }
+  }
+
+  /// Fills all memory that is planned anew in every pass, so that a test can tell whether anything reads what nobody wrote.
+  func soil(_ value: Float) {
+    base.update(repeating: value, count: workFloats)
+    active = 0
   }
 
   // MARK: passes

@@ -17,6 +17,7 @@ package final class Inspection {
   }
   package var plannedBytes: Int { engine.plannedBytes }
   package func load(_ weights: Weights) { engine.load(weights) }
+  package func soil(_ value: Float) { engine.soil(value) }
   package func weights() -> Weights { engine.store() }
   package func gradients() -> Weights { engine.storeGradients() }
   /// Scores of these rows in training mode; running statistics move.

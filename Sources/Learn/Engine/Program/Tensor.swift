@@ -82,20 +82,13 @@ final class Tensor {
     return steps
   }
 
-  /// The sizes of its rows, outermost first, and the axis of its width.
+  /// The sizes of its rows, outermost first.
   var rowAxes: [Int] {
     switch layout {
     case .rows: Array(shape.indices.dropLast())
     case .channelsLast: shape.indices.filter { $0 != 1 }
     case .transposed: [1]
     case .kernel: [2, 3, 1]
-    }
-  }
-  var widthAxis: Int {
-    switch layout {
-    case .rows: shape.count - 1
-    case .channelsLast: 1
-    case .transposed, .kernel: 0
     }
   }
 }

@@ -55,9 +55,10 @@ struct Products {
     } while k < depth
   }
 
-  /// out[n, k] = b[k, n].
+  /// out[n, k] = b[k, n], zero behind each row: products reach whole vectors, and what lies behind a row must stay zero.
   func transpose(rows: Int, columns: Int, _ b: Floats, _ bRow: Int, _ out: Floats, _ outRow: Int) {
     kernels.transpose(rows, columns, b, bRow, out, outRow)
+    if rows < outRow { kernels.clear_tails(columns, rows, outRow, out) }
   }
 }
 

@@ -18,7 +18,6 @@ final class RecurrentStep: Step {
   private let turnedR: Piece
   private var carry: Piece?
   private var cellCarry: Piece?
-  private var hiddenSlope: Piece?
 
   init(_ cell: Cell, isReversed: Bool, _ inputs: [Tensor], _ output: Tensor, _ kernels: pm_kernels) {
     self.cell = cell
